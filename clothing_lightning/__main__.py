@@ -1,0 +1,15 @@
+"""``python -m clothing_lightning`` lists the commands."""
+
+import sys
+
+COMMANDS = """clothing_lightning: which classifier is best on your clothing photos?
+
+  python -m clothing_lightning.fit EXPERIMENT.yaml [OVERLAY.yaml ...] [--key value ...]
+      train, validate, test the best checkpoint, and log all of it to MLflow
+
+Each command explains itself with --help. The runs: make ui, or mlflow ui
+--backend-store-uri sqlite:///mlruns/mlflow.db
+"""
+
+if __name__ == "__main__":
+    sys.stdout.write(COMMANDS)

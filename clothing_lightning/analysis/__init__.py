@@ -1,0 +1,1 @@
+"""Pure functions on tensors, modules and tables; no Lightning, MLflow, matplotlib."""

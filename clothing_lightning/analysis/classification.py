@@ -1,0 +1,271 @@
+"""Numbers about a classifier, from nothing but its stored predictions.
+
+Every function takes the table that an evaluation stores: the columns ``path``
+and ``label``, then one column of softmax probabilities per class, named exactly
+as the class and in class order. ``path`` and ``label`` are therefore no class
+names; data modules refuse them. A class may have no image in the table.
+
+Among equal probabilities the class that comes first in class order ranks first.
+The predicted class is the one that ranks first, so accuracy is top-1 accuracy,
+and the same table always gives the same numbers.
+"""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clothing_lightning.errors import DataError
+
+_LEADING_COLUMNS = ["path", "label"]
+_TOP_K = (3, 5)
+_SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
+
+
+def class_names(predictions: pd.DataFrame) -> list[str]:
+    """Names of the classes, in class order.
+
+    Raises:
+        DataError: If the table does not start with ``path`` and ``label``, or has
+            no class.
+    """
+    columns = [str(column) for column in predictions.columns]
+    if columns[:2] != _LEADING_COLUMNS or len(columns) < 3:
+        raise DataError(
+            f"predictions: the columns start with {columns[:3]}, expected 'path', "
+            "'label' and then one column per class. Evaluate the run again."
+        )
+    return columns[2:]
+
+
+def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Count the images of every class by the class that was predicted.
+
+    Returns:
+        Counts; true classes in the index, predicted classes in the columns, both
+        in class order.
+
+    Raises:
+        DataError: If the table breaks its contract.
+    """
+    names = class_names(predictions)
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    predicted = _probabilities(predictions).argmax(axis=1)
+    np.add.at(counts, (_targets(predictions), predicted), 1)
+    return pd.DataFrame(
+        counts,
+        index=pd.Index(names, name="true"),
+        columns=pd.Index(names, name="predicted"),
+    )
+
+
+def per_class(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Precision, recall, F1 and support of every class.
+
+    F1 is ``2 tp / (2 tp + fp + fn)``. What is undefined is NaN: the precision of a
+    class that is never predicted, the recall of a class without images, the F1 of
+    a class that is neither.
+
+    Returns:
+        ``precision``, ``recall``, ``f1`` and ``support`` (images of the class);
+        classes in the index, in class order.
+
+    Raises:
+        DataError: If the table breaks its contract.
+    """
+    matrix = confusion_matrix(predictions)
+    counts = matrix.to_numpy()
+    hits = np.diag(counts)
+    support, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    return pd.DataFrame(
+        {
+            "precision": _ratio(hits, predicted),
+            "recall": _ratio(hits, support),
+            "f1": _ratio(2 * hits, support + predicted),
+            "support": support,
+        },
+        index=pd.Index(matrix.index, name="class"),
+    )
+
+
+def summary(predictions: pd.DataFrame) -> dict[str, float]:
+    """Numbers that describe the whole table; all NaN if it holds no image.
+
+    Returns:
+        ``accuracy``; ``top3`` and ``top5``, each only where there are more classes
+        than that; ``macro_f1``, the mean over the classes that have images;
+        ``macro_f1_all``, the mean over every class, where one that neither has
+        images nor is ever predicted counts 0; ``balanced_accuracy``, the mean
+        recall over the classes that have images; ``loss_unweighted``, the mean
+        cross-entropy in nats, probabilities clipped at the smallest normal float32.
+
+    Raises:
+        DataError: If the table breaks its contract.
+    """
+    targets, probabilities = _targets(predictions), _probabilities(predictions)
+    ranks = _target_ranks(targets, probabilities)
+    top_k = {k: f"top{k}" for k in _TOP_K if probabilities.shape[1] > k}
+    scores = per_class(predictions)
+    present = scores[scores["support"] > 0]
+    every_f1 = scores["f1"].fillna(0.0) if len(predictions) else scores["f1"]
+    of_target = probabilities[np.arange(len(targets)), targets]
+    losses = -np.log(np.maximum(of_target, _SMALLEST_PROBABILITY))
+    return {
+        "accuracy": _mean(ranks < 1),
+        **{name: _mean(ranks < k) for k, name in top_k.items()},
+        "macro_f1": _mean(present["f1"].to_numpy()),
+        "macro_f1_all": _mean(every_f1.to_numpy()),
+        "balanced_accuracy": _mean(present["recall"].to_numpy()),
+        "loss_unweighted": _mean(losses),
+    }
+
+
+def confused_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of a true and a wrongly predicted class, most frequent first.
+
+    Returns:
+        ``true``, ``predicted``, ``count`` and ``share``, the part of the true
+        class's images. Equal counts are in class order, true class first.
+
+    Raises:
+        DataError: If the table breaks its contract.
+    """
+    names = np.array(class_names(predictions), dtype=object)
+    counts = confusion_matrix(predictions).to_numpy()
+    support = counts.sum(axis=1)
+    true, predicted = np.nonzero(counts * ~np.eye(len(names), dtype=bool))
+    order = np.argsort(-counts[true, predicted], kind="stable")
+    true, predicted = true[order], predicted[order]
+    return pd.DataFrame(
+        {
+            "true": names[true],
+            "predicted": names[predicted],
+            "count": counts[true, predicted],
+            "share": _ratio(counts[true, predicted], support[true]),
+        }
+    )
+
+
+def confident_mistakes(predictions: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Wrongly classified images, the most confident mistake first.
+
+    Args:
+        predictions: The table.
+        limit: Length of the result at most.
+
+    Returns:
+        ``path``, ``label``, ``predicted`` and ``probability``, that of the
+        predicted class. Equal probabilities keep the order of the table.
+
+    Raises:
+        DataError: If the table breaks its contract.
+        ValueError: If ``limit`` is negative.
+    """
+    if limit < 0:
+        raise ValueError(f"limit is {limit}: it starts at 0.")
+    names = np.array(class_names(predictions), dtype=object)
+    probabilities = _probabilities(predictions)
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != _targets(predictions))
+    highest = probabilities[wrong, predicted[wrong]]
+    order = np.argsort(-highest, kind="stable")[:limit]
+    rows = wrong[order]
+    return pd.DataFrame(
+        {
+            "path": predictions["path"].to_numpy()[rows],
+            "label": predictions["label"].to_numpy()[rows],
+            "predicted": names[predicted[rows]],
+            "probability": highest[order],
+        }
+    )
+
+
+def wilson_interval(
+    successes: int, n: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Score interval of a proportion; it holds for small ``n`` and near 0 and 1.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
+    Journal of the American Statistical Association 22, 1927,
+    doi:10.1080/01621459.1927.10502953.
+
+    Args:
+        successes: Trials that succeeded, 0 to ``n``.
+        n: Independent trials. None tells nothing: the interval is 0 to 1.
+        confidence: Coverage, between 0 and 1.
+
+    Returns:
+        Lower and upper end.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes is {successes} of n = {n}: 0 to n are possible.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / n
+    centre = share + z**2 / (2 * n)
+    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def _targets(predictions: pd.DataFrame) -> NDArray[np.intp]:
+    """Position of every row's label in class order."""
+    names = class_names(predictions)
+    labels = predictions["label"].to_numpy(dtype=object)
+    targets = np.asarray(pd.Index(names, dtype=object).get_indexer(pd.Index(labels)))
+    unknown = np.flatnonzero(targets < 0)
+    if len(unknown):
+        row = int(unknown[0])
+        raise DataError(
+            f"predictions: {predictions['path'].iloc[row]!r} has the label "
+            f"{labels[row]!r}, expected one of the {len(names)} classes: "
+            f"{', '.join(names)}. Evaluate the run again."
+        )
+    return targets
+
+
+def _probabilities(predictions: pd.DataFrame) -> NDArray[np.float64]:
+    """Probabilities as an array of shape (images, classes)."""
+    class_names(predictions)
+    probabilities = predictions.iloc[:, 2:].to_numpy(dtype=np.float64)
+    broken = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+    if len(broken):
+        raise DataError(
+            f"predictions: probabilities are not finite for {len(broken)} of "
+            f"{len(predictions)} images, first for "
+            f"{predictions['path'].iloc[int(broken[0])]!r}. The training has probably "
+            "diverged; lower the learning rate."
+        )
+    return probabilities
+
+
+def _target_ranks(
+    targets: NDArray[np.intp], probabilities: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Classes that rank before the true one, for every image."""
+    of_target = probabilities[np.arange(len(targets)), targets][:, None]
+    earlier = np.arange(probabilities.shape[1]) < targets[:, None]
+    before = (probabilities > of_target) | ((probabilities == of_target) & earlier)
+    return np.asarray(before.sum(axis=1))
+
+
+def _ratio(
+    part: NDArray[np.integer], whole: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Elementwise ``part / whole``, NaN where ``whole`` is 0."""
+    ratio = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio
+
+
+def _mean(values: NDArray[np.bool_] | NDArray[np.float64]) -> float:
+    """Mean of ``values``, NaN if there are none."""
+    return float(np.mean(values)) if len(values) else math.nan

@@ -1,0 +1,194 @@
+"""LightningCLI with our links, defaults and messages."""
+
+import difflib
+import inspect
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.trainer import Trainer
+
+from clothing_lightning.data.splits import Split
+from clothing_lightning.datamodules import PhotoDataModule
+from clothing_lightning.errors import ConfigError, user_error_behind
+from clothing_lightning.models.backbones import preprocessing_of
+from clothing_lightning.models.classifier import ClothingClassifier
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the run is called in MLflow.
+
+    Attributes:
+        name: By default that of the first YAML file.
+        experiment: By default that of the data set.
+        tags: Further tags.
+    """
+
+    name: str | None = None
+    experiment: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class OptionError(ConfigError):
+    """What the parser refuses; begins with the key, as far as it is known."""
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one message instead of printing its usage."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take no part of a name for the whole: it would hide what is misspelt."""
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what the user reads.
+
+        Raises:
+            UserError: Always; the one that caused it, if there is one.
+        """
+        key = re.match(r'Parser key "([^"]+)":', message)
+        inner = user_error_behind(ex)
+        if inner is None:
+            raise OptionError(_readable(message)) from ex
+        if key and isinstance(inner, OptionError):  # from the parser of a class
+            raise OptionError(f"{key[1]}.init_args.{inner}") from ex
+        raise inner
+
+
+def _readable(message: str) -> str:
+    """Say in our words what jsonargparse found."""
+    text = re.sub(r"\s+", " ", message).strip()
+    unknown = re.search(
+        r"Option '([^']+)' is not accepted|nrecognized arguments: --([^ =]+)", text
+    )
+    if unknown:
+        key = unknown[1] or unknown[2]
+        return f"{key}: there is no such option.{_closest(key)}"
+    key_match = re.match(r'Parser key "([^"]+)": ?', text)
+    if key_match is None:
+        return text[0].lower() + text[1:]
+    key, text = key_match[1], text[key_match.end() :]
+    class_name = re.search(r"Expected a dot import path string: (\S+)", text)
+    if class_name:
+        return (
+            f"{key}: {class_name[1]!r} is not the name of a class that is known here."
+        )
+    value = re.search(r"(?:Given value|Got value): (.*)$", text)
+    wanted = re.findall(r"Expected an? (\S.*?)(?:\. Got| - |$| Given)", text)
+    types = [_type_name(name) for name in wanted if not name.startswith("path but")]
+    if not (value and types):
+        return f"{key}: {text}"
+    return f"{key}: {value[1]!r} is not {' or '.join(types)}."
+
+
+def _type_name(name: str) -> str:
+    if literal := re.fullmatch(r"typing\.Literal\[(.*)\]", name):
+        return f"one of {literal[1]}"
+    if plain := re.fullmatch(r"<class '(?:[\w.]*\.)?(\w+)'>", name):
+        return plain[1].replace("NoneType", "null")
+    return f"a {name}"
+
+
+def _closest(key: str) -> str:
+    known = {"seed_everything", "test_last", "keep_freed_memory", "checkpoint", "run"}
+    known |= {"data", "model", "trainer", "class_path", "init_args"}
+    classes: list[type] = [ClothingClassifier, Trainer, PhotoDataModule, Split]
+    for cls in [*classes, *PhotoDataModule.__subclasses__(), RunOptions]:
+        known |= set(inspect.signature(cls).parameters)
+    name = key.rpartition(".")[2]
+    near = difflib.get_close_matches(name, known - {"kwargs"}, n=3, cutoff=0.6)
+    if near:
+        return f" Closest names: {', '.join(near)}."
+    return " --help-all shows every option."
+
+
+class FitCLI(LightningCLI):
+    """Parses an experiment and builds data, model and trainer from it."""
+
+    def __init__(self, args: list[str]) -> None:
+        """Parse, check and build.
+
+        Raises:
+            ConfigError: If something in the experiment does not hold.
+        """
+        super().__init__(
+            ClothingClassifier,
+            PhotoDataModule,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_class=Parser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=args,
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def instantiate_classes(self) -> None:
+        """Build data, model and trainer.
+
+        Raises:
+            ConfigError: If Lightning refuses a setting.
+        """
+        try:
+            super().instantiate_classes()
+        except MisconfigurationException as err:
+            raise ConfigError(f"the experiment does not hold: {err}") from err
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse without Lightning's warning against arguments that are given."""
+        self.config = parser.parse_args(args)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add our options and links."""
+        parser.add_argument("--run", type=RunOptions, default=RunOptions())
+        parser.add_argument("--test_last", type=bool, default=False)
+        parser.add_argument("--keep_freed_memory", type=bool, default=True)
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(CHECKPOINT_DEFAULTS)
+        parser.link_arguments("seed_everything", "data.init_args.seed", int)
+        parser.link_arguments("seed_everything", "model.init_args.seed", int)
+        parser.link_arguments(
+            "model.init_args.backbone",
+            "data.init_args.preprocessing",
+            compute_fn=lambda backbone: asdict(preprocessing_of(backbone)),
+        )
+        for attribute in ("class_names", "train_counts"):
+            parser.link_arguments(
+                f"data.{attribute}",
+                f"model.init_args.{attribute}",
+                apply_on="instantiate",
+            )
+
+
+def _precision() -> str:
+    """bf16 where a GPU computes in it; else float32, which suits most CPUs."""
+    return (
+        "bf16-mixed"
+        if torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        else "32-true"
+    )
+
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "logger": False,
+    "precision": _precision(),
+    "max_epochs": 50,
+    # Our sampler divides the images over the devices itself, without repeating any.
+    "use_distributed_sampler": False,
+    "enable_model_summary": False,
+}
+CHECKPOINT_DEFAULTS = {
+    "checkpoint.monitor": "val/macro_f1",
+    "checkpoint.mode": "max",
+    "checkpoint.filename": "best",
+    "checkpoint.auto_insert_metric_name": False,
+    "checkpoint.enable_version_counter": False,
+}

@@ -1,0 +1,100 @@
+"""What all commands do with their words and their errors, without heavy imports."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clothing_lightning.errors import ConfigError, user_error_behind
+
+EXIT_USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Words of a command line.
+
+    Attributes:
+        files: The YAML files, in order.
+        options: Flags and their values, for the parser.
+        resume: The run to continue.
+    """
+
+    files: list[Path]
+    options: list[str]
+    resume: str | None
+
+
+def split_arguments(words: list[str]) -> Arguments:
+    """Tell files from flags, and check that the files are there.
+
+    Raises:
+        ConfigError: If a file is not there, or neither file nor run is named.
+    """
+    first_flag = next(
+        (i for i, word in enumerate(words) if word.startswith("-")), len(words)
+    )
+    files = [Path(word) for word in words[:first_flag]]
+    options = words[first_flag:]
+    resume = None
+    if "--resume" in options:
+        place = options.index("--resume")
+        if place + 1 == len(options):
+            raise ConfigError("--resume: name the run to continue.")
+        resume = options[place + 1]
+        rest = options[place + 2 :]
+        later = next((i for i, w in enumerate(rest) if w.startswith("-")), len(rest))
+        files += [Path(word) for word in rest[:later]]
+        options = options[:place] + rest[later:]
+    for file in files:
+        _check_yaml(file)
+    asks = {"--help-all", "--print_config"} & set(options)
+    if not (files or resume or asks):
+        raise ConfigError(
+            "no experiment is named. Give a YAML file, such as "
+            "experiments/resnet18.yaml, before the flags."
+        )
+    return Arguments(files, options, resume)
+
+
+def _check_yaml(file: Path) -> None:
+    if not file.is_file():
+        raise ConfigError(f"{file}: there is no such file.{_near(file)}")
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise ConfigError(f"{file}: cannot be read ({err.strerror}).") from err
+    except (UnicodeDecodeError, yaml.YAMLError) as err:
+        reason = " ".join(str(err).split())
+        raise ConfigError(f"{file}: is not YAML in UTF-8 ({reason}).") from err
+    if not isinstance(content, dict | None):
+        raise ConfigError(
+            f"{file}: holds a {type(content).__name__}, not keys such as data, model "
+            "and trainer. See experiments/resnet18.yaml."
+        )
+
+
+def _near(file: Path) -> str:
+    from difflib import get_close_matches
+
+    folder = file.parent if file.parent.is_dir() else Path("experiments")
+    names = [str(p) for p in folder.glob("*.yaml")] if folder.is_dir() else []
+    near = get_close_matches(str(folder / file.name), names, n=3, cutoff=0.5)
+    if near:
+        return f" Closest: {', '.join(near)}."
+    return f" '{folder}' has: {', '.join(sorted(names))}." if names else ""
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; a user's mistake ends in its message and exit code 2."""
+    try:
+        return command()
+    except Exception as err:
+        mistake = user_error_behind(err)
+        if mistake is None:
+            raise
+        sys.stdout.flush()
+        sys.stderr.write(f"\nerror: {mistake}\n")
+        return EXIT_USER_ERROR

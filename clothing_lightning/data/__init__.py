@@ -1,0 +1,1 @@
+"""What all data sets share: table, splits, decoding, augmentation, caches."""

@@ -1,0 +1,160 @@
+"""Image files to arrays: one way in for training, reports and prediction.
+
+Whatever an image file holds, what comes out is 8-bit RGB, upright. Colour profiles
+are not applied. The formats are a closed list, and the readers are called directly:
+``PIL.Image.open`` would try every format it knows, and answers a large image by a
+warning or an error that depend on a global setting of the process.
+"""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ExifTags import Base as ExifTag
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from clothing_lightning.errors import ImageError
+
+MAX_PIXELS = 100_000_000
+"""Larger images are refused from their header, before anything is decoded.
+
+Decoding takes about 10 bytes per pixel (4 in Pillow, 3 in the array, 3 between), so
+this bounds it to 1 GB in each process that loads images, while a file of a few
+kilobytes can claim more than any machine has. Phones take 12 to 50 megapixels.
+"""
+
+# First bytes of a file -> what reads it. JPEG comes first: it is the common case.
+_READERS: tuple[tuple[bytes, Callable[[IO[bytes]], ImageFile.ImageFile]], ...] = (
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"RIFF", WebPImageFile),
+    (b"GIF8", GifImageFile),
+    (b"BM", BmpImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+)
+_FORMATS = "JPEG, PNG, WEBP, BMP, GIF or TIFF"
+
+# What undoes each EXIF orientation; 1 is upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Decode an image file.
+
+    EXIF orientation is applied. Transparency is laid on white. Of 16-bit samples the
+    high byte is kept. An animation gives its first frame.
+
+    Args:
+        path: Of a JPEG, PNG, WEBP, BMP, GIF or TIFF file, told by its content.
+
+    Returns:
+        RGB, ``[height, width, 3]``. The array is read-only, which saves a copy.
+
+    Raises:
+        ImageError: If there is no such file, it is no image or a damaged one, or it
+            has more than ``MAX_PIXELS``. The message is one line, without full stop.
+    """
+    _check_file(path)
+    try:
+        with path.open("rb") as stream:
+            image = _open(path, stream)
+            _check_size(path, image)
+            image.load()
+            return np.asarray(_upright(_rgb(path, image), image))
+    except (ImageError, MemoryError):
+        raise
+    except Image.DecompressionBombError as err:
+        # Some readers apply Pillow's bound on their own, before the size is known.
+        raise ImageError(
+            f"{path}: has more pixels than Pillow reads; scale it down"
+        ) from err
+    except Exception as err:
+        # On damaged files Pillow raises nearly anything: OSError, SyntaxError,
+        # struct.error, IndexError, ValueError, EOFError, ...
+        reason = " ".join(str(err).split()) or type(err).__name__
+        raise ImageError(f"{path}: is damaged or cut short ({reason})") from err
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError as err:
+        raise ImageError(f"{path}: there is no such file") from err
+    except (OSError, ValueError) as err:
+        reason = getattr(err, "strerror", None) or err
+        raise ImageError(f"{path}: cannot be opened ({reason})") from err
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageError(f"{path}: is a folder; an image file was expected")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"{path}: is a device or pipe; an image file was expected")
+    if status.st_size == 0:
+        raise ImageError(f"{path}: is empty (0 bytes)")
+
+
+def _open(path: Path, stream: IO[bytes]) -> ImageFile.ImageFile:
+    """Read the header; no pixel is decoded."""
+    head = stream.read(8)
+    stream.seek(0)
+    for magic, reader in _READERS:
+        if head.startswith(magic):
+            return reader(stream)
+    raise ImageError(f"{path}: is no image that can be read ({_FORMATS})")
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{path}: has {width:,} x {height:,} px, more than the {MAX_PIXELS:,} px "
+            "that are read; scale it down"
+        )
+    if width * height == 0:
+        raise ImageError(f"{path}: has no pixels ({width} x {height})")
+
+
+def _rgb(path: Path, image: Image.Image) -> Image.Image:
+    """Convert from any mode; an RGB image is passed on as it is."""
+    if image.mode in ("I", "F"):
+        raise ImageError(
+            f"{path}: has 32-bit samples (Pillow's mode {image.mode}), of unknown "
+            "range; save it with 8 or 16 bits per sample"
+        )
+    if image.mode.startswith("I;16"):
+        # Pillow keeps the high byte of 16-bit colour; grey photos get the same.
+        high: npt.NDArray[Any] = np.asarray(image) >> 8
+        return Image.fromarray(high.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        photo = image.convert("RGBA")
+        on_white = Image.new("RGB", image.size, "white")
+        on_white.paste(photo, mask=photo)
+        return on_white
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upright(photo: Image.Image, source: Image.Image) -> Image.Image:
+    """Turn a photo as the EXIF data of its source says."""
+    try:
+        orientation = source.getexif().get(ExifTag.Orientation, 1)
+    except Exception:
+        # Damaged EXIF data, by any exception: the photo itself is sound.
+        return photo
+    method = _UPRIGHT.get(orientation)
+    return photo if method is None else photo.transpose(method)

@@ -1,0 +1,325 @@
+"""Seeded splits into train, validation and test.
+
+An image's place is decided by a hash of the seed and its path (or, in grouped
+splits, its group), never by its position in a file, so the same seed gives the
+same split on every machine and in every order of rows.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clothing_lightning.data.table import SPLITS
+from clothing_lightning.errors import ConfigError, DataError
+
+Parts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How images are divided into train, val and test.
+
+    Attributes:
+        method: ``stratified``: every class in the same proportions; ``grouped``:
+            likewise as far as possible, with all images of a group (a sender) on
+            one side; ``file``: read from ``file``; ``own``: the data set's own.
+        val: Share of all images for validation.
+        test: Share of all images for the test. The default is 9:1 twice.
+        seed: Another seed, another split.
+        fraction: Keep this share of each class in each split, for quick runs.
+        file: A CSV or Parquet file with the columns ``path`` and ``split``, such as
+            the manifest of another run. Images that it lacks are left out.
+        small_classes: What to do with a class that has fewer images (or groups)
+            than there are splits: ``error``, or keep it in ``train`` alone.
+    """
+
+    method: Literal["stratified", "grouped", "file", "own"] = "stratified"
+    val: float = 0.09
+    test: float = 0.10
+    seed: int = 0
+    fraction: float = 1.0
+    file: str | None = None
+    small_classes: Literal["error", "train"] = "error"
+
+    def __post_init__(self) -> None:
+        """Check the shares.
+
+        Raises:
+            ConfigError: If a share is out of range or a file is missing.
+        """
+        if not (0 < self.val < 1 and 0 < self.test < 1 and self.val + self.test < 1):
+            raise ConfigError(
+                f"split: val is {self.val} and test is {self.test}. Both must be above "
+                "0 and leave something to train on, such as 0.09 and 0.1."
+            )
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(
+                f"split.fraction is {self.fraction}. It is a share: above 0, at most 1."
+            )
+        if (self.method == "file") != (self.file is not None):
+            raise ConfigError(
+                f"split.method is {self.method!r} and split.file is {self.file!r}. "
+                "Give a file with method 'file', and only then."
+            )
+
+
+def assign_splits(
+    table: pd.DataFrame, split: Split, fold: str | None = None
+) -> pd.DataFrame:
+    """Put every image into train, val or test.
+
+    Args:
+        table: An annotation table.
+        split: How to divide.
+        fold: ``"2 of 5"`` makes the second of five parts the test split and takes
+            validation from the others; every image is tested once over all folds.
+
+    Returns:
+        The table with the column ``split``, sorted by path, without the images
+        that ``fraction`` or a file leaves out.
+
+    Raises:
+        ConfigError: If the fold is not ``k of n`` or does not go with the method, or
+            groups or an own split are asked for and the table has none.
+        DataError: If a class has too few images, or a split file does not fit.
+    """
+    table = table.sort_values("path", ignore_index=True)
+    if fold is not None and split.method in ("file", "own"):
+        raise ConfigError(
+            f"fold is {fold!r}, but split.method {split.method!r} says what the test "
+            "images are. Leave one of the two out."
+        )
+    if split.method == "own":
+        placed = _own_splits(table)
+    elif split.method == "file":
+        placed = _read_splits(table, Path(split.file or ""))
+    else:
+        divide = _dividing(split)
+        placed = _hold_out(table, split, divide, fold)
+    _require_every_split(placed, split)
+    return placed if split.fraction == 1 else _thin(placed, split)
+
+
+def parse_fold(fold: str) -> tuple[int, int]:
+    """Read ``"2 of 5"``.
+
+    Returns:
+        The number of the fold, from 1, and the number of folds.
+
+    Raises:
+        ConfigError: If it is anything else.
+    """
+    if found := re.fullmatch(r"([0-9]{1,6}) of ([0-9]{1,6})", " ".join(fold.split())):
+        number, total = int(found[1]), int(found[2])
+        if 1 <= number <= total and total >= 2:
+            return number, total
+    raise ConfigError(f"fold is {fold!r}. Write it as '2 of 5', counting from 1.")
+
+
+Divide = Callable[[pd.DataFrame, Sequence[float], str], Parts]
+
+
+def _dividing(split: Split) -> Divide:
+    method = _divide_grouped if split.method == "grouped" else _divide_stratified
+    return lambda table, shares, salt: method(table, shares, f"{split.seed}:{salt}")
+
+
+def _hold_out(
+    table: pd.DataFrame, split: Split, divide: Divide, fold: str | None
+) -> pd.DataFrame:
+    """Divide off the test images, then the validation images of what is left."""
+    number, total = parse_fold(fold) if fold is not None else (1, 0)
+    shares = [1 / total] * total if total else [split.test, 1 - split.test]
+    # One in each fold, and two left to share between train and validation.
+    small = _small_classes(table, split, least={0: 3, 2: 4}.get(total, total))
+    placed = table.assign(split="train")
+    rest = ~table["label"].isin(small)
+    part = divide(table[rest], shares, "test")
+    placed.loc[rest[rest].index[part == number - 1], "split"] = "test"
+    rest &= placed["split"] == "train"
+    val = split.val / (1 - split.test)
+    part = divide(table[rest], [val, 1 - val], "val")
+    placed.loc[rest[rest].index[part == 0], "split"] = "val"
+    return placed
+
+
+def _small_classes(table: pd.DataFrame, split: Split, least: int) -> list[str]:
+    grouped = split.method == "grouped"
+    if grouped and ("group" not in table or table["group"].isna().any()):
+        raise ConfigError(
+            "split.method is 'grouped', but not every image has a group. Use "
+            "'stratified', or give each image a group."
+        )
+    unit = "group" if grouped else "path"
+    sizes = table.groupby("label")[unit].nunique()
+    small = sizes[sizes < least]
+    if not small.empty and split.small_classes == "error":
+        what = "groups" if grouped else "images"
+        named = ", ".join(f"{label!r} has {size}" for label, size in small.items())
+        raise DataError(
+            f"split: {named} {what}, and {least} are needed to have one in every part. "
+            "Leave the class out (data.init_args.exclude_labels), add images, or keep "
+            "it for training alone (data.init_args.split.small_classes=train)."
+        )
+    return [str(label) for label in small.index]
+
+
+def _order(keys: pd.Series, salt: str) -> list[str]:
+    """Random but reproducible sort keys."""
+    return [hashlib.sha256(f"{salt}:{key}".encode()).hexdigest() for key in keys]
+
+
+def _divide_stratified(
+    table: pd.DataFrame, shares: Sequence[float], salt: str
+) -> Parts:
+    """Part of each row, every class divided in the same shares.
+
+    Remainders go where the parts lag behind over the classes so far, which keeps the
+    totals right to one image where there are not many classes with a handful of
+    images; no part goes without a class that has enough images.
+    """
+    part = np.zeros(len(table), dtype=np.int64)
+    order = np.array(_order(table["path"], salt))
+    labels = table["label"].to_numpy()
+    behind = np.zeros(len(shares))
+    for label in sorted(set(labels)):
+        rows = np.flatnonzero(labels == label)
+        rows = rows[np.argsort(order[rows])]
+        quota = np.asarray(shares) * len(rows)
+        sizes = np.floor(quota + 1e-9).astype(np.int64)
+        left = len(rows) - sizes.sum()
+        sizes[np.argsort(sizes - quota - behind, kind="stable")[:left]] += 1
+        while (sizes == 0).any() and sizes.max() > 1:
+            sizes[sizes.argmax()] -= 1
+            sizes[sizes.argmin()] += 1
+        behind += quota - sizes
+        part[rows] = np.repeat(np.arange(len(shares)), sizes)
+    return part
+
+
+def _divide_grouped(table: pd.DataFrame, shares: Sequence[float], salt: str) -> Parts:
+    """Part of each row, no group divided, classes in the shares as far as possible.
+
+    Greedy: from large groups to small, each goes where it brings the class counts
+    closest to their quotas, with rare classes weighing as much as frequent ones.
+    """
+    classes = pd.crosstab(table["group"], table["label"])
+    luck = {
+        group: int(key[:8], 16) / 2**32
+        for group, key in zip(
+            classes.index, _order(pd.Series(classes.index), salt), strict=True
+        )
+    }
+    # Sizes are blurred by up to a factor of two, or no seed could move a large group.
+    sizes = classes.sum(axis=1)
+    order = sorted(classes.index, key=lambda group: -sizes[group] * 2 ** luck[group])
+    totals = classes.sum().to_numpy(dtype=float)
+    quota = np.outer(shares, totals)
+    filled = np.zeros_like(quota)
+    chosen: dict[object, int] = {}
+    for group in order:
+        added = classes.loc[group].to_numpy(dtype=float)
+        before = (filled - quota) ** 2
+        cost = (((filled + added - quota) ** 2 - before) / (quota * totals)).sum(axis=1)
+        chosen[group] = int(np.argmin(cost))
+        filled[chosen[group]] += added
+    return np.array([chosen[group] for group in table["group"]])
+
+
+def _require_every_split(table: pd.DataFrame, split: Split) -> None:
+    present = pd.crosstab(table["label"], table["split"]).reindex(
+        columns=list(SPLITS), fill_value=0
+    )
+    untrained = present.index[present["train"] == 0]
+    if len(untrained):
+        raise DataError(
+            f"split: class {str(untrained[0])!r} has no image in train. Use another "
+            "split.seed or leave the class out (data.init_args.exclude_labels)."
+        )
+    for name in SPLITS[1:]:
+        if present[name].sum() == 0:
+            raise DataError(f"split: {name} has no image. Give it a larger share.")
+        missing = present.index[present[name] == 0]
+        if (
+            len(missing)
+            and split.method == "grouped"
+            and split.small_classes != "train"
+        ):
+            raise DataError(
+                f"split: class {str(missing[0])!r} has no image in {name}, since its "
+                "groups fell elsewhere. Use another split.seed, leave the class out, "
+                "or accept it (data.init_args.split.small_classes=train)."
+            )
+
+
+def _thin(table: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Keep a share of each class in each split, but at least one image."""
+    order = np.array(_order(table["path"], f"{split.seed}:fraction"))
+    kept: list[int] = []
+    for rows in map(np.asarray, table.groupby(["split", "label"]).indices.values()):
+        size = max(1, round(split.fraction * len(rows)))
+        kept.extend(rows[np.argsort(order[rows])][:size])
+    return table.iloc[sorted(kept)].reset_index(drop=True)
+
+
+def _own_splits(table: pd.DataFrame) -> pd.DataFrame:
+    if "split" not in table:
+        raise ConfigError(
+            "split.method is 'own', but this data set has no split of its own. Use "
+            "'stratified', 'grouped' or 'file'."
+        )
+    odd = table.loc[~table["split"].isin(SPLITS), "split"]
+    if not odd.empty:
+        raise DataError(
+            f"split: the data set's own has {odd.iloc[0]!r} ({len(odd)} such rows), "
+            f"expected one of {', '.join(SPLITS)}."
+        )
+    return table
+
+
+def _read_splits(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    if not file.is_file():
+        raise DataError(f"split.file: '{file}' is not a file. Check the path.")
+    parquet = file.suffix == ".parquet"
+    try:
+        given = pd.read_parquet(file) if parquet else pd.read_csv(file, dtype=str)
+    except (OSError, ValueError) as err:  # pyarrow's and the CSV parser's as well
+        reason = " ".join(str(err).split())
+        raise DataError(
+            f"{file}: is no {'Parquet file' if parquet else 'CSV in UTF-8'} ({reason})."
+        ) from err
+    if missing := {"path", "split"} - set(given.columns):
+        raise DataError(
+            f"{file}: has no column {sorted(missing)[0]!r} but "
+            f"{', '.join(map(str, given.columns))}. It needs 'path' and 'split'."
+        )
+    # A manifest says "dropped" of images that could not be read.
+    given = given[given["split"] != "dropped"]
+    odd = given[~given["split"].isin(SPLITS)]
+    if not odd.empty:
+        raise DataError(
+            f"{file}: the split of {odd['path'].iloc[0]!r} is {odd['split'].iloc[0]!r} "
+            f"({len(odd)} such rows), expected one of {', '.join(SPLITS)}."
+        )
+    twice = given["path"][given["path"].duplicated()]
+    if not twice.empty:
+        raise DataError(
+            f"{file}: {twice.iloc[0]!r} is listed more than once ({len(twice)} such "
+            "rows). Keep one row for each image."
+        )
+    names = set(table["path"])
+    absent = given["path"][~given["path"].isin(names)]
+    if not absent.empty:
+        raise DataError(
+            f"{file}: {absent.iloc[0]!r} is not an image of this data set "
+            f"({len(absent)} such rows). Was the file made for other data?"
+        )
+    placed = table.drop(columns="split", errors="ignore")
+    return placed.merge(given[["path", "split"]], on="path", validate="one_to_one")

@@ -1,0 +1,1 @@
+"""Parts of the program that draws the embedded data set."""

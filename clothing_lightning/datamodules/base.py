@@ -1,0 +1,270 @@
+"""What the data modules of all data sets share."""
+
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import albumentations as A
+import lightning as L
+import pandas as pd
+from torch.utils.data import DataLoader
+
+from clothing_lightning.data.augmentation import (
+    Pipeline,
+    Preprocessing,
+    Recipe,
+    recipe,
+)
+from clothing_lightning.data.dataset import (
+    Batch,
+    EpochSampler,
+    PhotoDataset,
+    Place,
+    start_worker,
+)
+from clothing_lightning.data.splits import Split, assign_splits
+from clothing_lightning.data.table import Annotations, check_table, counts
+from clothing_lightning.data.verification import (
+    cache_folder,
+    file_digests,
+    find_unreadable,
+)
+from clothing_lightning.errors import ConfigError, ImageError
+
+log = logging.getLogger(__name__)
+
+
+class PhotoDataModule(L.LightningDataModule):
+    """Photos with one label each, divided into train, val and test.
+
+    A leaf says where the files lie and what their labels are (`annotations`);
+    everything else is done here, on the annotation table.
+    """
+
+    name: str
+    synthetic = False
+
+    def __init__(
+        self,
+        *,
+        split: Split = Split(),  # noqa: B008  frozen
+        fold: str | None = None,
+        augmentation: Recipe | list[A.BasicTransform] = "light",
+        preprocessing: Preprocessing = Preprocessing(),  # noqa: B008  frozen
+        image_size: int | None = None,
+        train_image_size: int | None = None,
+        batch_size: int = 32,
+        num_workers: int | None = None,
+        on_unreadable: Literal["error", "drop"] = "error",
+        seed: int = 0,
+    ) -> None:
+        """Describe the data; nothing is read yet.
+
+        Args:
+            split: How the images are divided.
+            fold: ``2 of 5``: cross-validation, with this part as the test split.
+            augmentation: Of the training images: ``none``, ``light`` (flip, shift,
+                scale, rotate), ``strong`` (random resized crop, flip, rotation,
+                colour), or a list of albumentations transforms.
+            preprocessing: What the backbone expects; linked to the model.
+            image_size: Height and width in pixels, instead of the backbone's own.
+            train_image_size: Another size for training alone. Objects in random
+                crops look larger, so training on smaller images than testing is
+                cheaper and often better (Touvron et al. 2019, arXiv:1906.06423).
+            batch_size: Images in a batch, on each device.
+            num_workers: Processes that read images; by default one for each core,
+                at most eight.
+            on_unreadable: ``error`` stops before training with the path of an image
+                that cannot be read; ``drop`` leaves it out and records that.
+            seed: Of order and augmentation; linked to ``seed_everything``.
+
+        Raises:
+            ConfigError: If a number is out of range.
+        """
+        super().__init__()
+        for option, value, least in (
+            ("batch_size", batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("image_size", image_size, 16),
+            ("train_image_size", train_image_size, 16),
+        ):
+            if value is not None and value < least:
+                raise ConfigError(
+                    f"data.init_args.{option} is {value}. The least is {least}."
+                )
+        self.split = split
+        self.fold = fold
+        self.augmentation = augmentation
+        size = image_size or preprocessing.image_size
+        self.preprocessing = Preprocessing(
+            size, preprocessing.mean, preprocessing.std, preprocessing.crop_pct
+        )
+        self.train_image_size = train_image_size or size
+        self.batch_size = batch_size
+        self.num_workers = _worker_count(num_workers)
+        self.on_unreadable = on_unreadable
+        self.seed = seed
+
+    @abstractmethod
+    def annotations(self) -> Annotations:
+        """Read the annotation table; the images themselves are not opened."""
+
+    @cached_property
+    def source(self) -> Annotations:
+        """The annotations of images that can be read, with the digest of each file."""
+        source = self.annotations()
+        check_table(source.table, self.name)
+        table = source.table.sort_values("path", ignore_index=True)
+        files = [source.root / path for path in table["path"]]
+        table["sha256"] = file_digests(files, self.num_workers)
+        broken = find_unreadable(
+            files,
+            list(table["sha256"]),
+            cache=cache_folder() / "readable.txt",
+            workers=self.num_workers,
+        )
+        if broken and self.on_unreadable == "error":
+            more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+            raise ImageError(
+                f"{next(iter(broken.values()))}{more}. Replace or remove it, or pass "
+                "--data.init_args.on_unreadable=drop to train without it."
+            )
+        self.dropped = table.loc[list(broken)].assign(reason=list(broken.values()))
+        source.findings["unreadable images"] = len(broken)
+        source.table = table.drop(index=list(broken)).reset_index(drop=True)
+        check_table(source.table, self.name)
+        return source
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The annotation table with ``split`` and ``sha256``, sorted by path."""
+        table = assign_splits(self.source.table, self.split, self.fold)
+        check_table(table, self.name)
+        return table
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths in the table are relative to."""
+        return self.source.root
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The classes, sorted by name; a class's number is its place here."""
+        return sorted(set(self.table["label"]))
+
+    @cached_property
+    def train_counts(self) -> list[int]:
+        """Training images of each class, in class order."""
+        return [int(n) for n in counts(self.table)["train"]]
+
+    def part(self, split: str) -> pd.DataFrame:
+        """Rows of one split, in the order in which batches index them."""
+        return self.table[self.table["split"] == split].reset_index(drop=True)
+
+    def setup(self, stage: str) -> None:
+        """Build the data sets; Lightning calls this.
+
+        Raises:
+            ConfigError: If given transforms fail on the first training image.
+        """
+        size = self.preprocessing.image_size
+        train = Preprocessing(
+            self.train_image_size, crop_pct=self.preprocessing.crop_pct
+        )
+        transforms: Sequence[A.BasicTransform] = (
+            recipe(self.augmentation, train)
+            if isinstance(self.augmentation, str)
+            else self.augmentation
+        )
+        crop_pct = self.preprocessing.crop_pct
+        plain = Pipeline([], size, crop_pct)
+        random = Pipeline(list(transforms), self.train_image_size, crop_pct)
+        self.datasets = {
+            "train": self._dataset("train", random),
+            "val": self._dataset("val", plain),
+            "test": self._dataset("test", plain),
+        }
+        if not isinstance(self.augmentation, str):
+            _try_out(self.datasets["train"])
+
+    def _dataset(self, split: str, pipeline: Pipeline) -> PhotoDataset:
+        rows = self.part(split)
+        number = {name: index for index, name in enumerate(self.class_names)}
+        paths = [self.root / path for path in rows["path"]]
+        labels = [number[label] for label in rows["label"]]
+        return PhotoDataset(paths, labels, pipeline, self.seed)
+
+    def _loader(self, split: str) -> DataLoader[Any]:
+        dataset = self.datasets[split]
+        training = split == "train"
+        trainer = self.trainer
+        sampler = EpochSampler(
+            len(dataset),
+            seed=self.seed,
+            shuffle=training,
+            rank=trainer.global_rank if trainer else 0,
+            devices=trainer.world_size if trainer else 1,
+        )
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=sampler,
+            # A last batch of one image would end batch norm's statistics.
+            drop_last=training and len(sampler) > self.batch_size,
+            num_workers=self.num_workers,
+            # Test images are read once: workers that stayed would only cost memory.
+            persistent_workers=self.num_workers > 0 and split != "test",
+            pin_memory=trainer is not None
+            and trainer.strategy.root_device.type == "cuda",
+            worker_init_fn=start_worker,
+        )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of augmented training images."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of validation images."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of test images."""
+        return self._loader("test")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Normalise on the device."""
+        images, labels, indices = batch
+        return Batch(self.preprocessing.normalise(images), labels, indices)
+
+
+def _try_out(dataset: PhotoDataset) -> None:
+    """Let given transforms fail here, not in the middle of a worker's traceback."""
+    try:
+        dataset[Place(0, 0)]
+    except ConfigError:
+        raise
+    except Exception as err:  # whatever the transforms raise
+        raise ConfigError(
+            f"data.init_args.augmentation: fails on {dataset.paths[0]} "
+            f"({' '.join(str(err).split()) or type(err).__name__})."
+        ) from err
+
+
+def _worker_count(asked: int | None) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    cores = cores or os.cpu_count() or 1
+    if asked is None:
+        return min(cores, 8)
+    if asked > cores:
+        log.warning(
+            "data.init_args.num_workers is %d, but this machine has %d cores: workers "
+            "will wait for each other. %d would do.",
+            asked,
+            cores,
+            cores,
+        )
+    return asked

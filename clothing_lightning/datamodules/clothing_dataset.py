@@ -1,0 +1,158 @@
+"""The clothing dataset: photos of garments sent in by volunteers."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from clothing_lightning.data.table import Annotations
+from clothing_lightning.datamodules.base import PhotoDataModule
+from clothing_lightning.errors import DataError, DatasetNotFoundError
+
+IMAGE_FOLDERS = ("images", "images_original", "images_compressed")
+
+
+class ClothingDataset(PhotoDataModule):
+    """The clothing dataset, full version.
+
+    5,403 rows in ``images.csv`` (``image``, ``sender_id``, ``label``, ``kids``) and
+    5,756 RGB JPEGs with a short side of 400 px in ``images/``. 20 labels, of which
+    ``Skip`` (faulty images) and ``Not sure`` (undefined ones) are left out unless
+    told otherwise; that leaves 5,163 images in 18 classes. No official split.
+    Licence CC0. Source: A. Grigorev, "Clothing dataset (full, high resolution)", 2020,
+    github.com/alexeygrigorev/clothing-dataset; the same data as Kaggle's
+    ``agrigorev/clothing-dataset-full`` with ``images_original/`` and
+    ``images_compressed/``.
+    """
+
+    name = "clothing-dataset"
+
+    def __init__(
+        self,
+        root: str | None = None,
+        exclude_labels: tuple[str, ...] = ("Not sure", "Skip"),
+        download: Literal["no", "archive", "kaggle"] = "no",
+        **kwargs: Any,
+    ) -> None:
+        """Describe the data; nothing is read yet.
+
+        Args:
+            root: Folder with ``images.csv`` and the images; by default
+                ``$CLOTHING_DATA/clothing-dataset``, else ``data/clothing-dataset``.
+            exclude_labels: Labels to leave out.
+            download: If there is nothing at the root, fetch the public ``archive``
+                into it, or use ``kaggle``'s copy (needs the extra ``kaggle``).
+            **kwargs: As in `PhotoDataModule`.
+        """
+        super().__init__(**kwargs)
+        self.given_root = root
+        self.exclude_labels = exclude_labels
+        self.download = download
+
+    def annotations(self) -> Annotations:
+        """Read ``images.csv``.
+
+        Raises:
+            DatasetNotFoundError: If there is no such file, or no folder of images.
+            DataError: If a column is missing, or no row has an image.
+        """
+        root = self._find_root()
+        table = read_images_csv(root / "images.csv")
+        folder = next(name for name in IMAGE_FOLDERS if (root / name).is_dir())
+        on_disk = {path.name for path in (root / folder).glob("*.jpg")}
+        names = table["image"] + ".jpg"
+        table["path"] = folder + "/" + names
+        excluded = table["label"].isin(self.exclude_labels)
+        missing = ~names.isin(on_disk)
+        if len(table) and missing.all():
+            raise DataError(
+                f"ClothingDataset: none of the {len(table):,} rows of images.csv has "
+                f"an image: '{root / folder / names.iloc[0]}' and the others are not "
+                "there."
+            )
+        kept = table[~excluded & ~missing]
+        findings = {
+            "rows": len(table),
+            "rows with an excluded label": int(excluded.sum()),
+            "rows without an image": int(missing.sum()),
+            "images without a row": len(on_disk - set(names)),
+        }
+        return Annotations(
+            root, kept[["path", "label", "group", "kids"]].copy(), findings
+        )
+
+    def _find_root(self) -> Path:
+        base = os.environ.get("CLOTHING_DATA")
+        default = Path(base or "data") / self.name
+        root = Path(self.given_root).expanduser() if self.given_root else default
+        if self.download != "no" and not (root.exists() and any(root.iterdir())):
+            root = self._download(root)
+        if not (root / "images.csv").is_file():
+            raise DatasetNotFoundError(
+                f"ClothingDataset: '{root / 'images.csv'}' is not there. {GET_IT}"
+            )
+        if not any((root / folder).is_dir() for folder in IMAGE_FOLDERS):
+            raise DatasetNotFoundError(
+                f"ClothingDataset: '{root}' has images.csv, but no folder "
+                f"{', '.join(IMAGE_FOLDERS)}. {GET_IT}"
+            )
+        return root
+
+    def _download(self, root: Path) -> Path:
+        # Imported here, since most runs find their data on disk.
+        from clothing_lightning.datamodules import clothing_download as source
+
+        if self.download == "kaggle":
+            return source.download_from_kaggle()
+        source.download_archive(root)
+        return root
+
+
+GET_IT = """Get the data by one of
+    --data.init_args.download=archive   fetches the public archive
+    --data.init_args.download=kaggle    fetches Kaggle's copy
+    kaggle datasets download agrigorev/clothing-dataset-full --unzip -p FOLDER
+and name its folder: --data.init_args.root=FOLDER, or CLOTHING_DATA for the folder
+above one called clothing-dataset. Or train on drawn images: append
+experiments/overlays/sample.yaml to the command."""
+
+
+def read_images_csv(file: Path) -> pd.DataFrame:
+    """Read ``images.csv`` in the layout of the clothing dataset.
+
+    Returns:
+        The columns ``image``, ``label``, ``group`` and ``kids`` (bool).
+
+    Raises:
+        DataError: If it is no CSV, a column is missing, or a name is not plain.
+    """
+    try:
+        # Only an empty cell is missing, for "None" may be a label; and a comma at the
+        # end of the rows must not turn the first column into an index.
+        table = pd.read_csv(
+            file,
+            dtype=str,
+            encoding="utf-8-sig",
+            keep_default_na=False,
+            na_values=[""],
+            index_col=False,
+        )
+    except ValueError as err:  # wrong encoding, no columns, rows of unequal length
+        reason = " ".join(str(err).split())
+        raise DataError(f"{file}: is no CSV in UTF-8 ({reason}).") from err
+    wanted = ("image", "sender_id", "label", "kids")
+    if missing := [name for name in wanted if name not in table]:
+        raise DataError(
+            f"{file}: has no column {missing[0]!r} but {', '.join(table.columns)}. "
+            f"It needs {', '.join(wanted)}."
+        )
+    odd = table["image"][~table["image"].fillna("").str.fullmatch(r"[\w.-]*\w")]
+    if not odd.empty:
+        raise DataError(
+            f"{file}: row {odd.index[0] + 2} names the image {odd.iloc[0]!r}. Names "
+            "are those of files in the folder of images, without '.jpg'."
+        )
+    table = table[list(wanted)].copy()
+    table["kids"] = table["kids"].str.lower() == "true"
+    return table.rename(columns={"sender_id": "group"})

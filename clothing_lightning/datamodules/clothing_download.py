@@ -1,0 +1,109 @@
+"""Fetching the clothing dataset: its public archive, or Kaggle's copy."""
+
+import csv
+import shutil
+from pathlib import Path
+
+from clothing_lightning.data.download import Archive, extract
+from clothing_lightning.errors import DownloadError
+
+# Its publisher's repository as an archive, which is packed anew now and then: so no
+# checksum, and what is in it is counted instead.
+PUBLIC_ARCHIVE = Archive(
+    url="https://github.com/alexeygrigorev/clothing-dataset/archive/refs/heads/master.zip",
+    sha256=None,
+    filename="clothing-dataset-master.zip",
+)
+KAGGLE_NAME = "agrigorev/clothing-dataset-full"
+ROWS = 5403
+IMAGES = 5398  # named in the rows; others lie beside them
+MAX_BYTES = 8 << 30  # Kaggle's originals take about 6 GB
+MAX_FILES = 20_000
+
+
+def download_archive(root: Path, archive: Archive = PUBLIC_ARCHIVE) -> None:
+    """Fetch, unpack and count the public archive.
+
+    Args:
+        root: The folder to make; nothing is there yet, or an empty folder.
+        archive: Where it comes from.
+
+    Raises:
+        DownloadError: If it cannot be fetched, is not safe to unpack, or is not whole.
+    """
+    had_it = (root.parent / archive.filename).exists()
+    packed = archive.fetch(root.parent)
+    unpacked = root.with_name(root.name + ".unpacked")
+    shutil.rmtree(unpacked, ignore_errors=True)
+    try:
+        extract(packed, unpacked, max_bytes=MAX_BYTES, max_files=MAX_FILES)
+        tables = [*unpacked.glob("images.csv"), *unpacked.glob("*/images.csv")]
+        if not tables:
+            raise DownloadError(
+                f"{archive.url}: has no images.csv. The archive is not the clothing "
+                "dataset, or its layout has changed; get it from Kaggle instead "
+                "(--data.init_args.download=kaggle)."
+            )
+        count_images(tables[0].parent, "It was removed; run again to download it.")
+        if root.exists():
+            root.rmdir()
+        tables[0].parent.rename(root)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+        if not had_it:
+            packed.unlink()
+
+
+def download_from_kaggle() -> Path:
+    """Fetch Kaggle's copy into its own cache.
+
+    Returns:
+        The folder that it lies in.
+
+    Raises:
+        DownloadError: If ``kagglehub`` is not installed, or it cannot be fetched.
+    """
+    try:
+        import kagglehub
+    except ImportError as err:
+        raise DownloadError(
+            "ClothingDataset: download=kaggle needs kagglehub, which is not installed. "
+            "Run: pip install 'clothing-lightning[kaggle]'"
+        ) from err
+    try:
+        folder = Path(kagglehub.dataset_download(KAGGLE_NAME))
+    except Exception as err:  # kagglehub's, requests' and the operating system's
+        reason = (str(err).strip() or type(err).__name__).splitlines()[0]
+        raise DownloadError(
+            f"Kaggle: {KAGGLE_NAME} could not be fetched ({reason[:200]}). Try again, "
+            "or use the public archive (--data.init_args.download=archive)."
+        ) from err
+    if not (folder / "images.csv").is_file():
+        raise DownloadError(
+            f"Kaggle: {KAGGLE_NAME} has no images.csv in '{folder}'. Use the public "
+            "archive instead (--data.init_args.download=archive)."
+        )
+    count_images(folder, f"Remove '{folder}' and run again to download it.")
+    return folder
+
+
+def count_images(root: Path, remedy: str) -> None:
+    """Check that a data set is whole.
+
+    Args:
+        root: The folder with its ``images.csv``.
+        remedy: What the message says to do where it is not.
+
+    Raises:
+        DownloadError: If rows or images are missing.
+    """
+    with (root / "images.csv").open(encoding="utf-8-sig", newline="") as file:
+        names = {row.get("image") for row in csv.DictReader(file)}
+    there = {path.stem for path in root.glob("images*/*.jpg")}
+    images = len(names & there)
+    if len(names) != ROWS or images != IMAGES:
+        raise DownloadError(
+            f"ClothingDataset: what was downloaded has {len(names):,} rows and "
+            f"{images:,} images of them, expected {ROWS:,} and {IMAGES:,}. "
+            f"{remedy}"
+        )

@@ -1,0 +1,55 @@
+"""The errors that users meet: one message each, exit code 2, no traceback.
+
+A message names the subject as the user spelled it, says what was found and what
+was expected, and gives the next step. Everything else that is raised is a fault
+of ours and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """A mistake or a circumstance that the user can put right."""
+
+
+class ConfigError(UserError, ValueError):
+    """A setting does not hold: unknown name, value out of range, wrong type."""
+
+
+class DataError(UserError, ValueError):
+    """A data set is there, but not as it has to be."""
+
+
+class DatasetNotFoundError(UserError, FileNotFoundError):
+    """A data set is not where it was looked for."""
+
+
+class DownloadError(UserError, OSError):
+    """A file could not be fetched, or is not the one that was expected."""
+
+
+class ImageError(UserError, ValueError):
+    """A file cannot be read as an image, or is too large to be read safely."""
+
+
+class WeightsError(UserError, ValueError):
+    """Pretrained weights cannot be had, or do not fit the network."""
+
+
+class RunError(UserError, LookupError):
+    """A run cannot be found, or cannot be continued."""
+
+
+class StorageError(UserError, OSError):
+    """Results cannot be written: no space, no permission."""
+
+
+def user_error_behind(err: BaseException | None) -> UserError | None:
+    """Find the user's mistake that an exception was raised from.
+
+    jsonargparse wraps what constructors raise, more than once.
+
+    Returns:
+        The nearest `UserError` in the chain of causes, or None.
+    """
+    while err is not None and not isinstance(err, UserError):
+        err = err.__cause__ or err.__context__
+    return err

@@ -1,0 +1,1 @@
+"""The classifier, its backbones and their weights, and class weights."""

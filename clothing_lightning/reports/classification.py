@@ -1,0 +1,146 @@
+"""All classification reports of one evaluation, from its stored predictions."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from clothing_lightning.analysis import classification as numbers
+from clothing_lightning.errors import StorageError
+from clothing_lightning.reports import style
+from clothing_lightning.reports.confusion import confusion_figure
+from clothing_lightning.reports.thumbnails import confused_pairs_figure, mistakes_figure
+
+_MISTAKES = 24
+_SCORES = {
+    "top3": "True class among the first 3",
+    "top5": "True class among the first 5",
+    "balanced_accuracy": "Balanced accuracy (mean recall of classes with images)",
+    "macro_f1": "Macro F1 (classes with images)",
+    "macro_f1_all": "Macro F1 (every class; one never seen nor predicted counts 0)",
+    "loss_unweighted": "Cross-entropy, unweighted, in nats",
+}
+
+
+def write_classification_report(
+    predictions: pd.DataFrame, folder: Path, *, stage: str, image_root: Path | None
+) -> None:
+    """Write the tables and figures of one evaluation; earlier ones are replaced.
+
+    The files are ``<stage>_per_class.csv`` and ``.md``,
+    ``<stage>_confusion_matrix.csv`` and ``.png`` (counts),
+    ``<stage>_confusion_matrix_normalised.png``, ``<stage>_confused_pairs.csv`` and,
+    where there is an ``image_root``, ``<stage>_confused_pairs.png`` and
+    ``<stage>_confident_mistakes.png``.
+
+    Args:
+        predictions: As stored; see ``analysis.classification``.
+        folder: Where the files go; made if it is missing.
+        stage: ``val`` or ``test``, the beginning of every file name.
+        image_root: Folder that ``path`` is relative to; None leaves the photos out.
+
+    Raises:
+        DataError: If the table breaks its contract.
+        StorageError: If a file cannot be written.
+    """
+    scores = numbers.per_class(predictions)
+    matrix = numbers.confusion_matrix(predictions)
+    pairs = numbers.confused_pairs(predictions)
+    page = _per_class_page(predictions, stage)
+    start = folder / stage
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scores.to_csv(f"{start}_per_class.csv")
+        Path(f"{start}_per_class.md").write_text(page, encoding="utf-8")
+        matrix.to_csv(f"{start}_confusion_matrix.csv")
+        pairs.to_csv(f"{start}_confused_pairs.csv", index=False)
+        _save_matrices(matrix, folder, stage)
+        if image_root is not None:
+            _save_photos(predictions, pairs, folder, stage, image_root)
+    except OSError as err:
+        raise StorageError(
+            f"{folder}: the reports of stage '{stage}' cannot be written ({err}). "
+            "Free space or choose a folder that you may write to."
+        ) from err
+
+
+def _save_matrices(matrix: pd.DataFrame, folder: Path, stage: str) -> None:
+    title = f"Confusion matrix, {stage}: {_images(int(matrix.to_numpy().sum()))}"
+    for normalise, ending in ((False, ""), (True, "_normalised")):
+        figure = confusion_figure(matrix, normalise=normalise, title=title)
+        style.save(figure, folder / f"{stage}_confusion_matrix{ending}.png")
+
+
+def _save_photos(
+    predictions: pd.DataFrame,
+    pairs: pd.DataFrame,
+    folder: Path,
+    stage: str,
+    image_root: Path,
+) -> None:
+    figure = confused_pairs_figure(pairs, predictions, image_root)
+    style.save(figure, folder / f"{stage}_confused_pairs.png")
+    mistakes = numbers.confident_mistakes(predictions, _MISTAKES)
+    figure = mistakes_figure(mistakes, image_root)
+    style.save(figure, folder / f"{stage}_confident_mistakes.png")
+
+
+def _per_class_page(predictions: pd.DataFrame, stage: str) -> str:
+    """Markdown page: one row per class, the averages below."""
+    lines = [
+        f"# Classification report: {stage}",
+        "",
+        "| class | precision | recall | F1 | images |",
+        "|:---|---:|---:|---:|---:|",
+    ]
+    scores = numbers.per_class(predictions)
+    for row in scores.itertuples():
+        cells = [_number(value) for value in (row.precision, row.recall, row.f1)]
+        lines.append(f"| {_escaped(row.Index)} | {' | '.join(cells)} | {row.support} |")
+    if scores.isna().to_numpy().any():
+        lines += [
+            "",
+            "A dash stands for what is undefined: the precision of a class that was "
+            "never predicted, the recall of a class without images, the F1 of a class "
+            "that is both.",
+        ]
+    averages = numbers.summary(predictions)
+    lines += ["", "| over all classes | value |", "|:---|---:|"]
+    lines.append(f"| Accuracy | {_number(averages['accuracy'])} |")
+    lines += [
+        f"| {label} | {_number(averages[key])} |"
+        for key, label in _SCORES.items()
+        if key in averages
+    ]
+    lines += ["", _accuracy_sentence(predictions)]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy_sentence(predictions: pd.DataFrame) -> str:
+    """Accuracy with the number of images and its uncertainty."""
+    n = len(predictions)
+    if n == 0:
+        return "Accuracy: n = 0, no images."
+    matrix = numbers.confusion_matrix(predictions)
+    hits = int(matrix.to_numpy().trace())
+    lower, upper = numbers.wilson_interval(hits, n)
+    return (
+        f"Accuracy: {hits} of {_images(n)} are right, {100 * hits / n:.1f} % "
+        f"(95 % Wilson interval {100 * lower:.1f} % to {100 * upper:.1f} %, "
+        f"n = {n:,}). The interval takes the images as independent of each other."
+    )
+
+
+def _images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n:,} images"
+
+
+def _number(value: object) -> str:
+    number = float(str(value))
+    return "-" if math.isnan(number) else f"{number:.3f}"
+
+
+def _escaped(name: object) -> str:
+    """Class name as it appears in a Markdown table: one line, no markup."""
+    text = " ".join(str(name).split())
+    return "".join(f"\\{c}" if c in r"\|*_`<[" else c for c in text)

@@ -1,0 +1,1 @@
+"""The only place that imports mlflow: writing runs, and reading them back."""

@@ -1,0 +1,176 @@
+"""From parsed words to a finished run."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from clothing_lightning.cli import FitCLI
+from clothing_lightning.commands import Arguments
+from clothing_lightning.errors import ConfigError, StorageError, UserError
+from clothing_lightning.training.console import (
+    Progress,
+    say,
+    show_data,
+    show_interrupted,
+    show_results,
+)
+from clothing_lightning.training.memory import keep_freed_memory
+from clothing_lightning.training.noise import quiet_libraries
+
+if TYPE_CHECKING:
+    from clothing_lightning.tracking.read import PastRun
+    from clothing_lightning.tracking.run import TrackedRun
+
+INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+
+
+class ExperimentCLI(FitCLI):
+    """Builds data and model, starts the run, and gives the trainer its callbacks."""
+
+    run: "TrackedRun | None" = None
+
+    def __init__(self, arguments: Arguments, past: "PastRun | None") -> None:
+        """Parse and build.
+
+        Args:
+            arguments: Files and flags; laid over the configuration of the past run.
+            past: The run to continue.
+        """
+        self.past = past
+        self.title = arguments.files[0].stem if arguments.files else "run"
+        files = [past.config, *arguments.files] if past else arguments.files
+        configs = [word for file in files for word in ("--config", str(file))]
+        super().__init__([*configs, *arguments.options])
+
+    def before_instantiate_classes(self) -> None:
+        """Set the allocator before the first large allocation."""
+        if self.config.keep_freed_memory:
+            keep_freed_memory()
+        torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Start the run, now that data and model are known to be good."""
+        # Here, since mlflow and matplotlib take seconds to import, and a mistake in
+        # the experiment should be told before.
+        from clothing_lightning.tracking.logger import RunLogger
+        from clothing_lightning.training.recorder import RunRecorder
+        from clothing_lightning.training.starting import start_run
+
+        show_data(self.datamodule)
+        self.best: ModelCheckpoint = self.config_init.checkpoint
+        last = ModelCheckpoint(
+            filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+        )
+        self.recorder, self.logger = RunRecorder(self.best), RunLogger()
+        ours = [Progress(), self.recorder, last]
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": ours}
+        try:
+            trainer = super().instantiate_trainer(logger=self.logger, **kwargs)
+        except ValueError as err:
+            raise ConfigError(f"trainer: {err}") from err
+        if trainer.is_global_zero:
+            self.run = self.recorder.run = self.logger.run = start_run(self)
+            self.best.dirpath = last.dirpath = str(self.run.folder / "checkpoints")
+        return trainer
+
+
+def fit(arguments: Arguments) -> int:
+    """Train, validate and test as an experiment says, and log the run.
+
+    Args:
+        arguments: Of the command line.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: If something is for the user to put right.
+    """
+    quiet_libraries()
+    past = None
+    if arguments.resume:
+        from clothing_lightning.tracking.read import find_run
+
+        past = find_run(arguments.resume)
+    cli = ExperimentCLI(arguments, past)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _train_and_test(cli)
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+        _finish(cli, "KILLED")
+        show_interrupted(cli)
+        return INTERRUPTED
+    except BaseException as err:
+        _finish(cli, "FAILED")
+        raise _explained(err, cli) from err
+    _finish(cli, "FINISHED")
+    show_results(cli)
+    return 0
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _train_and_test(cli: ExperimentCLI) -> None:
+    trainer, model, data = cli.trainer, cli.model, cli.datamodule
+    last = str(cli.past.last_checkpoint()) if cli.past else None
+    # Checkpoints that Lightning writes hold more than weights, but this one is ours.
+    trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return
+    if cli.config.test_last:
+        cli.logger.renamed = cli.recorder.stage = "test_last"
+        trainer.test(model, datamodule=data, verbose=False)
+    best = cli.best.best_model_path
+    if best:
+        _load_weights(model, Path(best))
+    cli.logger.renamed = cli.recorder.stage = "test"
+    trainer.test(model, datamodule=data, verbose=False)
+    if cli.run is not None:
+        from clothing_lightning.training.reporting import write_reports
+
+        say("Writing the reports")
+        write_reports(cli.run, cli.datamodule, cli.best)
+
+
+def _load_weights(model: torch.nn.Module, checkpoint: Path) -> None:
+    """Load a checkpoint's weights.
+
+    Not by ``trainer.test(ckpt_path=…)``: after a fit with weight averaging that puts
+    the weights of the last step in the place of the averaged ones.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["state_dict"])
+
+
+def _finish(cli: ExperimentCLI, status: Any) -> None:
+    if cli.run is None:
+        return
+    cli.run.publish(cli.run.folder / "checkpoints")
+    try:
+        cli.run.finish(status)
+    except UserError:
+        if status == "FINISHED":
+            raise
+        sys.stderr.write("The end of the run could not be written to MLflow.\n")
+
+
+def _explained(err: BaseException, cli: ExperimentCLI) -> BaseException:
+    """Turn what the machine refused into a message; leave faults of ours."""
+    if isinstance(err, UserError) or not isinstance(err, OSError | RuntimeError):
+        return err
+    text = str(err)
+    full = "No space left" in text or "file write failed" in text or "disk" in text
+    if cli.run is not None and (isinstance(err, OSError) or full):
+        return StorageError(
+            f"'{cli.run.folder}': results could not be saved ({text.splitlines()[0]}). "
+            "The last complete checkpoint is kept. Free some space, then continue with "
+            f"--resume {cli.run.run_id[:8]}."
+        )
+    return err

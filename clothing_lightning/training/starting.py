@@ -1,0 +1,152 @@
+"""What a run records before its first step: configuration, data, circumstances."""
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+import yaml
+
+from clothing_lightning import __version__
+from clothing_lightning.data.table import counts, digest, group_overlap
+from clothing_lightning.datamodules import PhotoDataModule
+from clothing_lightning.reports.class_balance import class_counts_figure
+from clothing_lightning.reports.style import save
+from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.training.console import say, warn
+
+if TYPE_CHECKING:
+    from clothing_lightning.training.fitting import ExperimentCLI
+
+NOT_PARAMS = ("run", "checkpoint.dirpath", "config")
+
+
+def start_run(cli: "ExperimentCLI") -> TrackedRun:
+    """Start the run in MLflow, or continue one, and record what it is made of.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    options, data = cli.config.run, cli.datamodule
+    run = TrackedRun(
+        options.experiment or data.name,
+        options.name or cli.title,
+        cli.past.run_id if cli.past else None,
+    )
+    say(f"Run {run.name} ({run.run_id}) in {run.folder}")
+    config = cli.parser.dump(cli.config, skip_none=False)
+    params = flat_parameters(yaml.safe_load(config))
+    changed = run.log_params(params)
+    for key, (before, now) in changed.items():
+        warn(f"Continuing with {key} = {now}; the run began with {before}.")
+    run.set_tags(tags(data) | options.tags)
+    if cli.past is None:
+        _write_config(run, config)
+        _write_data(run, data, cli.model.weight)
+    else:
+        file = run.folder / "config" / f"resumed-{cli.past.times_resumed + 1}.yaml"
+        _write(file, config)
+        run.publish(file)
+    return run
+
+
+def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten a configuration into names and values that fit MLflow's table.
+
+    ``data.init_args.batch_size`` becomes ``data.batch_size``, a class path the value of
+    its own key, a list one value; unset options are left out.
+    """
+    flat: dict[str, str] = {}
+
+    def add(key: str, value: Any) -> None:
+        if isinstance(value, Mapping) and "class_path" in value:
+            flat[key] = str(value["class_path"]).rpartition(".")[2]
+            value = value.get("init_args") or {}
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                add(f"{key}.{name}" if key else str(name), inner)
+        elif isinstance(value, list):
+            flat[key] = json.dumps(value, ensure_ascii=False)
+        elif value is not None:
+            flat[key] = str(value)
+
+    add("", {k: v for k, v in config.items() if k not in NOT_PARAMS})
+    return {k: v for k, v in flat.items() if k not in NOT_PARAMS}
+
+
+def tags(data: PhotoDataModule) -> dict[str, str]:
+    """What tells runs apart that are not parameters."""
+    test = data.part("test")
+    found = {
+        "split_digest": digest(data.table, ("path", "sha256", "label", "split")),
+        "test_digest": digest(test, ("sha256", "label")),
+        "host": platform.node(),
+        "device": _device_name(),
+        "threads": str(torch.get_num_threads()),
+        "version.clothing_lightning": __version__,
+        "version.python": platform.python_version(),
+        "version.torch": torch.__version__,
+        "synthetic": str(data.synthetic).lower(),
+    }
+    commit = _git("rev-parse", "HEAD")
+    return found | ({"git_commit": commit.strip()} if commit else {})
+
+
+def _device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def _git(*words: str) -> str:
+    """Output of a git command in the working folder; empty where there is none."""
+    try:
+        done = subprocess.run(
+            ["git", *words], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def _write_config(run: TrackedRun, config: str) -> None:
+    folder = run.folder / "config"
+    _write(folder / "config.yaml", config)
+    _write(folder / "command.txt", shlex.join([sys.executable, *sys.argv]) + "\n")
+    versions = sorted(f"{d.name}=={d.version}" for d in distributions())
+    _write(folder / "packages.txt", "\n".join(dict.fromkeys(versions)) + "\n")
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        _write(folder / "git_commit.txt", commit)
+        _write(folder / "git.diff", _git("diff", "HEAD"))
+    run.publish(folder)
+
+
+def _write_data(run: TrackedRun, data: PhotoDataModule, weight: torch.Tensor) -> None:
+    folder = run.folder / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    table = data.table
+    manifest = pd.concat([table, data.dropped.assign(split="dropped")])
+    manifest.to_csv(folder / "manifest.csv", index=False)
+    per_class = counts(table)
+    weights = pd.Series(weight.tolist(), data.class_names, name="weight")
+    per_class.assign(weight=weights).to_csv(folder / "class_counts.csv")
+    save(class_counts_figure(per_class, weights), folder / "class_counts.png")
+    facts = data.source.findings | {
+        f"share of {split} images whose group is in train": share
+        for split, share in group_overlap(table).items()
+    }
+    _write(folder / "findings.json", json.dumps(facts, indent=2) + "\n")
+    run.publish(folder)
+    shown = table[["path", "label", "split", "sha256"]]
+    run.log_dataset(data.name, shown, tags(data)["split_digest"])
