@@ -88,7 +88,7 @@ class Pipeline:
     def _randomised(self, image: Image, seed: int) -> Image:
         assert self.random is not None
         self.random.set_random_seed(seed)
-        made = self.random(image=image)["image"]
+        made: Image = self.random(image=image)["image"]
         if getattr(made, "dtype", None) != np.uint8 or made.shape[2:] != (3,):
             raise ConfigError(
                 "data.init_args.augmentation: makes an image of type "

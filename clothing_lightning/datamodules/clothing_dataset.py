@@ -105,7 +105,7 @@ class ClothingDataset(PhotoDataModule):
 
         if self.download == "kaggle":
             return source.download_from_kaggle()
-        source.download_archive(root)
+        source.download_archive(root, source.PUBLIC_ARCHIVE)
         return root
 
 

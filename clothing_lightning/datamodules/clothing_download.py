@@ -21,7 +21,7 @@ MAX_BYTES = 8 << 30  # Kaggle's originals take about 6 GB
 MAX_FILES = 20_000
 
 
-def download_archive(root: Path, archive: Archive = PUBLIC_ARCHIVE) -> None:
+def download_archive(root: Path, archive: Archive) -> None:
     """Fetch, unpack and count the public archive.
 
     Args:

@@ -29,7 +29,7 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # another C library, such as musl
         return False
-    # An older glibc (before 2.35) refuses a threshold above 32 MiB, but can be told
-    # to map no block on its own, however large.
+    # An older glibc refuses a threshold above 32 MiB, as mallopt(3) says, but can be
+    # told to map no block on its own, however large.
     raised = mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) or mallopt(M_MMAP_MAX, 0)
     return bool(raised and mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES))
