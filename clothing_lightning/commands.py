@@ -18,11 +18,13 @@ class Arguments:
         files: The YAML files, in order.
         options: Flags and their values, for the parser.
         resume: The run to continue.
+        words: All of them, as they were typed.
     """
 
     files: list[Path]
     options: list[str]
     resume: str | None
+    words: list[str]
 
 
 def split_arguments(words: list[str]) -> Arguments:
@@ -54,7 +56,7 @@ def split_arguments(words: list[str]) -> Arguments:
             "no experiment is named. Give a YAML file, such as "
             "experiments/resnet18.yaml, before the flags."
         )
-    return Arguments(files, options, resume)
+    return Arguments(files, options, resume, words)
 
 
 def _check_yaml(file: Path) -> None:

@@ -47,7 +47,7 @@ class Preprocessing:
         """
         mean = torch.tensor(self.mean, device=images.device) * 255
         scale = 1 / (torch.tensor(self.std, device=images.device) * 255)
-        return ((images - mean) * scale).permute(0, 3, 1, 2)
+        return (images - mean).mul_(scale).permute(0, 3, 1, 2)
 
 
 class Pipeline:

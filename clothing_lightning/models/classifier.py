@@ -160,14 +160,14 @@ class ClothingClassifier(L.LightningModule):
         _, logits = self._step(batch, metrics)
         return {"probabilities": logits.softmax(dim=1), "indices": batch.indices}
 
-    def on_train_epoch_start(self) -> None:
-        """Make chance a function of seed and epoch, so that resuming repeats it."""
-        torch.manual_seed(
-            hash((self.seed, self.current_epoch, self.global_rank)) % 2**63
-        )
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make chance a function of seed, epoch and batch: resuming repeats it."""
+        place = (self.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(hash(place) % 2**63)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch."""
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         self._log_epoch(self.train_metrics)
 
     def on_validation_epoch_end(self) -> None:

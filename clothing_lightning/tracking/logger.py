@@ -13,7 +13,7 @@ class RunLogger(Logger):
     """Sends metrics to a run, with the epoch as the step.
 
     Runs with other batch sizes then stand beside each other in the UI. Metrics that end
-    with ``_step`` are counted in optimizer steps instead.
+    with ``_step`` are counted in optimizer steps instead; those of a test are results.
 
     Attributes:
         run: Where to; None on all devices but the first.
@@ -44,13 +44,13 @@ class RunLogger(Logger):
         """Queue metrics."""
         if self.run is None:
             return
-        values = {
-            f"{self.renamed}{key.removeprefix('test')}"
-            if key.startswith("test/")
-            else key: value
-            for key, value in metrics.items()
-        }
+        values = dict(metrics)
         epoch = int(values.pop("epoch", 0))
+        results = {k: values.pop(k) for k in list(values) if k.startswith("test/")}
+        if results:
+            self.run.log_results(
+                {f"{self.renamed}{k.removeprefix('test')}": results[k] for k in results}
+            )
         by_step = {k: values.pop(k) for k in list(values) if k.endswith("_step")}
         if by_step:
             self.run.log_metrics(by_step, step or 0)

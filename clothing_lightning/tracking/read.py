@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clothing_lightning.errors import RunError
-from clothing_lightning.tracking.store import client, tracking_uri
+from clothing_lightning.tracking.store import (
+    client,
+    first_line,
+    local_path,
+    staging_folder,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -34,7 +40,10 @@ class PastRun:
         """
         import mlflow
 
+        info = client(tracking_uri()).get_run(self.run_id).info
         try:
+            if folder := local_path(info.artifact_uri):
+                return (folder / path).resolve(strict=True)
             found = mlflow.artifacts.download_artifacts(
                 run_id=self.run_id,
                 artifact_path=path,
@@ -43,7 +52,7 @@ class PastRun:
         except Exception as err:  # differs with the store
             raise RunError(
                 f"run {self.name} ({self.run_id[:8]}): has no artifact '{path}'. It "
-                "ended before it was written, or it was removed."
+                f"ended before it was written, or it was removed ({first_line(err)})."
             ) from err
         return Path(found)
 
@@ -59,8 +68,16 @@ class PastRun:
         return sum(Path(file.path).name.startswith("resumed-") for file in files)
 
     def last_checkpoint(self) -> Path:
-        """The checkpoint of the last complete epoch."""
-        return self.artifact("checkpoints/last.ckpt")
+        """The checkpoint of the last complete epoch.
+
+        Of a run on a server, what this machine holds of it goes first: a run that was
+        cut off could not upload its checkpoints.
+
+        Raises:
+            RunError: If the run has none.
+        """
+        staged = staging_folder(self.run_id) / "checkpoints" / "last.ckpt"
+        return staged if staged.is_file() else self.artifact("checkpoints/last.ckpt")
 
 
 def find_run(reference: str) -> PastRun:

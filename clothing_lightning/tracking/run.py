@@ -4,20 +4,23 @@ Nothing here makes the caller wait for the store: calls are queued and done in o
 What goes wrong there is raised by the next call, or at the latest by `finish`.
 """
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote, urlparse
+from uuid import uuid4
 
 from clothing_lightning.errors import StorageError
 from clothing_lightning.tracking.store import (
     FOLDER,
     client,
     ensure_writable,
+    first_line,
     is_default_store,
+    local_path,
+    staging_folder,
     tracking_uri,
 )
 
@@ -54,21 +57,48 @@ class TrackedRun:
         """
         self.uri = tracking_uri()
         self.client = client(self.uri)
-        if run_id is None:
-            run = self.client.create_run(self._experiment_id(experiment), run_name=name)
-        else:
-            self.client.update_run(run_id, status="RUNNING")
-            run = self.client.get_run(run_id)
-        self.run_id = run.info.run_id
+        self.run_id = run_id or ""
+        self._continued = run_id is not None
+        with self._storing():
+            if run_id is None:
+                experiment_id = self._experiment_id(experiment)
+                run = self.client.create_run(experiment_id, run_name=name)
+                self.run_id = run.info.run_id
+            else:
+                self.client.update_run(run_id, status="RUNNING")
+                run = self.client.get_run(run_id)
+            self._results = dict(run.data.metrics)
+            self._logged = self._last_steps() if self._continued else {}
         self.name = run.info.run_name or name
-        self._logged = self._last_steps() if run_id else {}
-        local = _local_path(run.info.artifact_uri)
+        local = local_path(run.info.artifact_uri)
         self._upload = local is None
-        self.folder = local or FOLDER / "staging" / self.run_id
-        ensure_writable(self.folder)
+        self.folder = local or staging_folder(self.run_id)
+        self._prepare_folder()
         self._monitor = self._watch_system()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracking")
         self._queue: list[Future[Any]] = []
+
+    def _prepare_folder(self) -> None:
+        """Check that it can be written, and fetch what continuing builds upon."""
+        try:
+            ensure_writable(self.folder)
+        except StorageError:
+            self.client.set_terminated(self.run_id, "FAILED")
+            raise
+        if not (self._upload and self._continued):
+            return
+        import mlflow
+
+        with self._storing():
+            there = {entry.path for entry in self.client.list_artifacts(self.run_id)}
+            for name in ("checkpoints", "predictions"):
+                if name in there and not (self.folder / name).exists():
+                    mlflow.artifacts.download_artifacts(
+                        run_id=self.run_id,
+                        artifact_path=name,
+                        dst_path=str(self.folder),
+                        tracking_uri=self.uri,
+                    )
 
     def _experiment_id(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -93,7 +123,7 @@ class TrackedRun:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         monitor: Any = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-            self.run_id, resume_logging=bool(self._logged), tracking_uri=self.uri
+            self.run_id, resume_logging=self._continued, tracking_uri=self.uri
         )
         monitor.start()
         return monitor
@@ -112,12 +142,30 @@ class TrackedRun:
         self._queue = [future for future in self._queue if not future.done()]
         for future in done:
             if (err := future.exception()) is not None:
-                reason = (str(err).strip() or type(err).__name__).splitlines()[0]
-                raise StorageError(
-                    f"MLflow: run {self.run_id} cannot be written ({reason[:200]}). "
-                    "What was saved before is kept; free some space or start the "
-                    f"server, then continue with --resume {self.run_id[:8]}."
-                ) from err
+                raise self._storage_error(err) from err
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Explain what the store refuses."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as err:
+            raise self._storage_error(err) from err
+
+    def _storage_error(self, err: BaseException) -> StorageError:
+        reason = first_line(err)
+        if not self.run_id:
+            return StorageError(
+                f"MLflow: no run can be started in '{self.uri}' ({reason}). Free some "
+                "space, make it writable, or set MLFLOW_TRACKING_URI."
+            )
+        return StorageError(
+            f"MLflow: run {self.run_id} cannot be written ({reason}). What was saved "
+            "before is kept; free some space or start the server, then continue with "
+            f"--resume {self.run_id[:8]}."
+        )
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics, leaving out points that a continued run already has."""
@@ -132,20 +180,41 @@ class TrackedRun:
         if points:
             self.queue(lambda: self.client.log_batch(self.run_id, metrics=points))
 
+    def log_results(self, metrics: Mapping[str, float]) -> None:
+        """Log metrics of which a run has one value.
+
+        They stand at step 0, where the UI draws bars that compare runs instead of a
+        curve of one point. In a continued run a new value takes the place of the old.
+        """
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [
+            Metric(key, float(value), now, 0)
+            for key, value in metrics.items()
+            if self._results.get(key) != float(value)
+        ]
+        if points:
+            self.queue(lambda: self.client.log_batch(self.run_id, metrics=points))
+
     def log_params(self, params: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         """Log parameters; those of a continued run stay as they are.
 
         Returns:
             Name, logged value and new value of those that differ.
+
+        Raises:
+            StorageError: If they cannot be written.
         """
         from mlflow.entities import Param
 
-        logged = self.client.get_run(self.run_id).data.params
         cut = {key: value[:MAX_PARAM_CHARACTERS] for key, value in params.items()}
-        new = [Param(k, v) for k, v in cut.items() if k not in logged]
-        for start in range(0, len(new), PARAMS_PER_CALL):
-            some = new[start : start + PARAMS_PER_CALL]
-            self.client.log_batch(self.run_id, params=some)
+        with self._storing():
+            logged = self.client.get_run(self.run_id).data.params
+            new = [Param(k, v) for k, v in cut.items() if k not in logged]
+            for start in range(0, len(new), PARAMS_PER_CALL):
+                some = new[start : start + PARAMS_PER_CALL]
+                self.client.log_batch(self.run_id, params=some)
         return {
             key: (logged[key], value)
             for key, value in cut.items()
@@ -153,28 +222,48 @@ class TrackedRun:
         }
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags."""
-        for key, value in tags.items():
-            self.client.set_tag(self.run_id, key, value)
+        """Set tags.
+
+        Raises:
+            StorageError: If they cannot be written.
+        """
+        with self._storing():
+            for key, value in tags.items():
+                self.client.set_tag(self.run_id, key, value)
 
     def log_dataset(self, name: str, table: "pd.DataFrame", digest: str) -> None:
-        """Log a table of images as the run's input, with its digest."""
+        """Log a table of images as the run's input, with its digest.
+
+        Raises:
+            StorageError: If it cannot be written.
+        """
         from mlflow.data.pandas_dataset import from_pandas
         from mlflow.entities import DatasetInput
 
         dataset = from_pandas(table, name=name, targets="label", digest=digest)
         entry = DatasetInput(dataset._to_mlflow_entity(), [])
-        self.client.log_inputs(self.run_id, [entry])
+        with self._storing():
+            self.client.log_inputs(self.run_id, [entry])
 
     def log_image(self, key: str, image: "np.ndarray[Any, Any]", step: int) -> None:
         """Add a picture to a series that the UI can step through.
+
+        `MlflowClient.log_image` with a key does the same, but steps through thumbnails
+        of 256 pixels, in which the names of 18 classes cannot be read.
 
         Args:
             key: Name of the series.
             image: uint8 ``[H, W, 3]``.
             step: Epoch.
         """
-        self.client.log_image(self.run_id, image, key=key, step=step, synchronous=True)
+        from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
+
+        now = int(time.time() * 1000)
+        series = key.replace("/", "~")
+        name = f"images/{series}+step+{step}+timestamp+{now}+{uuid4()}"
+        for file in (f"{name}.png", f"{name}+compressed.webp"):
+            self.client.log_image(self.run_id, image, artifact_file=file)
+        self.client.set_tag(self.run_id, MLFLOW_LOGGED_IMAGES, "True")
 
     def history(self, prefixes: tuple[str, ...]) -> "pd.DataFrame":
         """Metrics by epoch.
@@ -184,19 +273,21 @@ class TrackedRun:
 
         Returns:
             One row an epoch, one column a metric.
+
+        Raises:
+            StorageError: If the store does not answer.
         """
         import pandas as pd
 
-        keys = self.client.get_run(self.run_id).data.metrics
-        return pd.DataFrame(
-            {
-                key: {
-                    point.step: point.value
-                    for point in self.client.get_metric_history(self.run_id, key)
-                }
+        with self._storing():
+            keys = self.client.get_run(self.run_id).data.metrics
+            points = {
+                key: self.client.get_metric_history(self.run_id, key)
                 for key in keys
                 if key.startswith(prefixes) and not key.endswith("_step")
             }
+        return pd.DataFrame(
+            {key: {p.step: p.value for p in each} for key, each in points.items()}
         ).sort_index()
 
     def publish(self, path: Path) -> None:
@@ -229,18 +320,15 @@ class TrackedRun:
         """End the run; its artifacts are published by then.
 
         Raises:
-            StorageError: If something could not be written.
+            StorageError: If something could not be written; the run is ``FAILED`` then.
         """
         self._monitor.finish()
         try:
             self.flush()
+        except StorageError:
+            status = "FAILED"
+            raise
         finally:
             self._thread.shutdown(wait=True)
-            self.client.set_terminated(self.run_id, status)
-
-
-def _local_path(uri: str) -> Path | None:
-    parsed = urlparse(uri)
-    if parsed.scheme == "file":
-        return Path(unquote(parsed.path))
-    return Path(uri) if not parsed.scheme or os.path.isabs(uri) else None  # noqa: PTH117
+            with self._storing():
+                self.client.set_terminated(self.run_id, status)

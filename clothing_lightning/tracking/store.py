@@ -3,9 +3,12 @@
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
 
 from clothing_lightning.errors import StorageError
 
@@ -13,16 +16,52 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FOLDER = Path("mlruns")
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 def tracking_uri() -> str:
     """``MLFLOW_TRACKING_URI``, or SQLite in ``mlruns/`` of the working folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{FOLDER}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _default_uri(FOLDER.resolve())
 
 
 def is_default_store() -> bool:
     """Whether runs go to ``mlruns/`` of the working folder."""
-    return tracking_uri() == f"sqlite:///{FOLDER}/mlflow.db"
+    return tracking_uri() == _default_uri(FOLDER.resolve())
+
+
+def where_to_browse() -> str:
+    """The command that shows the runs in a browser, or the server's address."""
+    uri = tracking_uri()
+    if _is_server(uri):
+        return uri
+    if is_default_store():
+        return f"make ui, or: mlflow ui --backend-store-uri {_default_uri(FOLDER)}"
+    return f"mlflow ui --backend-store-uri {uri}"
+
+
+def staging_folder(run_id: str) -> Path:
+    """Where the artifacts of a run on a server are written before they are uploaded.
+
+    Relative to the working folder: a checkpoint names the folder that it was saved in,
+    and only where that is the same does Lightning know which one was the best.
+    """
+    return FOLDER / "staging" / run_id
+
+
+def local_path(uri: str) -> Path | None:
+    """The folder that the address of artifacts means; None if it is elsewhere."""
+    parsed = urlparse(uri)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.path))
+    return Path(uri) if not parsed.scheme or Path(uri).is_absolute() else None
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _default_uri(folder: Path) -> str:
+    return f"sqlite:///{folder.as_posix()}/mlflow.db"
 
 
 @cache
@@ -32,11 +71,14 @@ def client(uri: str) -> "MlflowClient":
     Raises:
         StorageError: If its folder cannot be written or the store cannot be opened.
     """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         if is_default_store():
             FOLDER.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Bars for files of a few kilobytes, between those of the training.
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             import mlflow
 
             # mlflow sets up its own logging when it is imported.
@@ -44,14 +86,34 @@ def client(uri: str) -> "MlflowClient":
                 logging.getLogger(name).setLevel(logging.WARNING)
             mlflow.set_tracking_uri(uri)
             connected = mlflow.MlflowClient(uri)
-            connected.search_experiments(max_results=1)
+            with _answering_at_once():
+                connected.search_experiments(max_results=1)
     except Exception as err:  # SQLAlchemy's, requests' and MLflow's own
-        reason = (str(err).strip() or type(err).__name__).splitlines()[0]
         raise StorageError(
-            f"MLflow: the store '{uri}' cannot be opened ({reason[:200]}). Make its "
+            f"MLflow: the store '{uri}' cannot be opened ({first_line(err)}). Make its "
             "folder writable, start the server, or set MLFLOW_TRACKING_URI."
         ) from err
     return connected
+
+
+@contextmanager
+def _answering_at_once() -> Iterator[None]:
+    """Ask a server twice; MLflow would try for minutes before it says a word."""
+    if RETRIES in os.environ:
+        yield
+        return
+    os.environ[RETRIES] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[RETRIES]
+
+
+def first_line(err: BaseException) -> str:
+    """What was behind an error, on one line of at most 200 characters."""
+    while (inner := err.__cause__ or err.__context__) is not None:
+        err = inner
+    return (str(err).strip() or type(err).__name__).splitlines()[0][:200]
 
 
 def ensure_writable(folder: Path) -> None:

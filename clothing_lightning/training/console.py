@@ -26,7 +26,6 @@ STAGES = {
     "test": "test, best",
     "test_last": "test, last",
 }
-UI_COMMAND = "mlflow ui --backend-store-uri {uri}"
 
 
 @rank_zero_only
@@ -78,6 +77,7 @@ def show_results(cli: "ExperimentCLI") -> None:
     if cli.run is None:
         return
     from clothing_lightning.analysis.classification import summary
+    from clothing_lightning.tracking.store import where_to_browse
     from clothing_lightning.training.reporting import stored_predictions
 
     tables = stored_predictions(cli.run)
@@ -93,10 +93,9 @@ def show_results(cli: "ExperimentCLI") -> None:
     console.print(table)
     if cli.datamodule.synthetic:
         warn("drawn images, not photos.")
-    uri = cli.run.uri
     say(f"run       {cli.run.name}  {cli.run.run_id}")
     say(f"files     {cli.run.folder}")
-    say(f"browse    make ui, or: {UI_COMMAND.format(uri=uri)}")
+    say(f"browse    {where_to_browse()}")
 
 
 def show_interrupted(cli: "ExperimentCLI") -> None:

@@ -41,7 +41,7 @@ class ExperimentCLI(FitCLI):
             arguments: Files and flags; laid over the configuration of the past run.
             past: The run to continue.
         """
-        self.past = past
+        self.arguments, self.past = arguments, past
         self.title = arguments.files[0].stem if arguments.files else "run"
         files = [past.config, *arguments.files] if past else arguments.files
         configs = [word for file in files for word in ("--config", str(file))]

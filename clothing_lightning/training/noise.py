@@ -28,5 +28,7 @@ def quiet_libraries() -> None:
         r"You're resuming from a checkpoint that ended before the epoch ended",
     ):
         warnings.filterwarnings("ignore", message)
+    # Lightning calls jsonargparse by an older name.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="lightning")
     # pin_memory and lr_scheduler details that Lightning and torch settle themselves
     warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")

@@ -24,7 +24,7 @@ def write_reports(
         )
         if stage == "val":
             best = summary(predictions)
-            run.log_metrics({f"val_best/{k}": v for k, v in best.items()}, 0)
+            run.log_results({f"val_best/{k}": v for k, v in best.items()})
     run.flush()
     history = run.history(("train/", "val/", "lr"))
     epoch = best_epoch(checkpoint)

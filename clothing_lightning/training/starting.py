@@ -4,7 +4,6 @@ import json
 import platform
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
@@ -41,14 +40,14 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
         cli.past.run_id if cli.past else None,
     )
     say(f"Run {run.name} ({run.run_id}) in {run.folder}")
-    config = cli.parser.dump(cli.config, skip_none=False)
+    config = cli.parser.dump(cli.config, skip_unset=False)
     params = flat_parameters(yaml.safe_load(config))
     changed = run.log_params(params)
     for key, (before, now) in changed.items():
         warn(f"Continuing with {key} = {now}; the run began with {before}.")
     run.set_tags(tags(data) | options.tags)
     if cli.past is None:
-        _write_config(run, config)
+        _write_config(run, config, cli.arguments.words)
         _write_data(run, data, cli.model.weight)
     else:
         file = run.folder / "config" / f"resumed-{cli.past.times_resumed + 1}.yaml"
@@ -119,10 +118,11 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _write_config(run: TrackedRun, config: str) -> None:
+def _write_config(run: TrackedRun, config: str, command: list[str]) -> None:
     folder = run.folder / "config"
     _write(folder / "config.yaml", config)
-    _write(folder / "command.txt", shlex.join([sys.executable, *sys.argv]) + "\n")
+    words = ["python", "-m", "clothing_lightning.fit", *command]
+    _write(folder / "command.txt", shlex.join(words) + "\n")
     versions = sorted(f"{d.name}=={d.version}" for d in distributions())
     _write(folder / "packages.txt", "\n".join(dict.fromkeys(versions)) + "\n")
     commit = _git("rev-parse", "HEAD")

@@ -1,0 +1,144 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from clothing_lightning.data.augmentation import Pipeline, Preprocessing, recipe
+from clothing_lightning.data.dataset import EpochSampler, PhotoDataset, Place
+from clothing_lightning.errors import ImageError
+
+few = settings(max_examples=50, deadline=None, derandomize=True, database=None)
+
+
+def numbers(sampler: EpochSampler) -> list[int]:
+    return [place.number for place in sampler]
+
+
+@pytest.fixture
+def photos_of_one_colour(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{i}.png" for i in range(4)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (40, 50), (60 * i, 10, 200)).save(path)
+    return paths
+
+
+def test_image_comes_with_its_label_and_number(
+    photos_of_one_colour: list[Path],
+) -> None:
+    data = PhotoDataset(photos_of_one_colour, [2, 0, 1, 2], Pipeline([], 32, 1.0), 0)
+    assert len(data) == 4
+    for index, label in enumerate([2, 0, 1, 2]):
+        image, found, number = data[Place(epoch=3, number=index)]
+        assert (found, number) == (label, index)
+        assert (image.shape, image.dtype) == ((32, 32, 3), torch.uint8)
+        assert image.eq(torch.tensor([60 * index, 10, 200])).all()
+
+
+def test_image_of_the_right_size_can_be_written_to(tmp_path: Path) -> None:
+    # A decoded photo is read-only; torch warns of such arrays.
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    data = PhotoDataset([tmp_path / "a.png"], [0], Pipeline([], 32, 1.0), 0)
+    image, *_ = data[Place(0, 0)]
+    image += 1
+    assert image.eq(1).all()
+
+
+def test_augmentation_depends_on_seed_epoch_and_number_alone(
+    tiny_dataset: Callable[..., Path],
+) -> None:
+    paths = sorted((tiny_dataset() / "images").iterdir())[:2]
+    paths[1] = paths[0]
+    strong = Pipeline(recipe("strong", Preprocessing(32)), 32, 0.875)
+
+    def made(seed: int, epoch: int, number: int) -> bytes:
+        data = PhotoDataset(paths, [0, 0], strong, seed)
+        return data[Place(epoch, number)][0].numpy().tobytes()
+
+    assert made(0, 0, 0) == made(0, 0, 0)
+    assert len({made(0, 0, 0), made(1, 0, 0), made(0, 1, 0), made(0, 0, 1)}) == 4
+
+
+def test_number_alone_is_read_as_in_the_first_epoch(
+    photos_of_one_colour: list[Path],
+) -> None:
+    data = PhotoDataset(photos_of_one_colour, [0] * 4, Pipeline([], 32, 1.0), 0)
+    assert torch.equal(data[2][0], data[Place(0, 2)][0])
+
+
+def test_image_that_went_missing_is_told_with_its_path(tmp_path: Path) -> None:
+    data = PhotoDataset([tmp_path / "a.jpg"], [0], Pipeline([], 32, 1.0), 0)
+    with pytest.raises(ImageError, match=r"a\.jpg: there is no such file"):
+        data[Place(0, 0)]
+
+
+def test_training_order_is_a_permutation() -> None:
+    sampler = EpochSampler(50, seed=0, shuffle=True)
+    assert len(sampler) == 50
+    assert sorted(numbers(sampler)) == list(range(50))
+    assert numbers(sampler) != list(range(50))
+    assert numbers(sampler) == numbers(sampler)
+
+
+def test_order_depends_on_seed_and_epoch() -> None:
+    orders = []
+    for seed, epoch in ((0, 0), (0, 1), (1, 0)):
+        sampler = EpochSampler(50, seed=seed, shuffle=True)
+        sampler.set_epoch(epoch)
+        assert {place.epoch for place in sampler} == {epoch}
+        orders.append(tuple(numbers(sampler)))
+    assert len(set(orders)) == 3
+
+
+def test_order_is_the_same_on_every_machine() -> None:
+    sampler = EpochSampler(8, seed=3, shuffle=True)
+    sampler.set_epoch(2)
+    expected = np.arange(8)
+    np.random.default_rng((3, 2)).shuffle(expected)
+    assert numbers(sampler) == expected.tolist() == [1, 7, 4, 0, 2, 6, 3, 5]
+
+
+def test_resumed_run_sees_the_order_of_an_uninterrupted_one() -> None:
+    through, resumed = (EpochSampler(20, seed=0, shuffle=True) for _ in range(2))
+    for epoch in range(4):
+        through.set_epoch(epoch)
+        expected = numbers(through)
+    resumed.set_epoch(3)
+    assert numbers(resumed) == expected
+
+
+def test_evaluation_is_in_the_order_of_the_table() -> None:
+    sampler = EpochSampler(7, seed=0, shuffle=False)
+    assert numbers(sampler) == list(range(7))
+
+
+@few
+@given(st.integers(0, 40), st.integers(1, 8), st.integers(0, 5))
+def test_devices_train_on_equally_many_different_images(
+    size: int, devices: int, epoch: int
+) -> None:
+    seen: list[int] = []
+    for rank in range(devices):
+        sampler = EpochSampler(size, seed=0, shuffle=True, rank=rank, devices=devices)
+        sampler.set_epoch(epoch)
+        mine = numbers(sampler)
+        assert len(mine) == len(sampler) == size // devices
+        seen += mine
+    assert len(seen) == len(set(seen)) == size - size % devices
+    assert set(seen) <= set(range(size))
+
+
+@few
+@given(st.integers(0, 40), st.integers(1, 8))
+def test_devices_together_evaluate_every_image_once(size: int, devices: int) -> None:
+    seen: list[int] = []
+    for rank in range(devices):
+        sampler = EpochSampler(size, seed=0, shuffle=False, rank=rank, devices=devices)
+        mine = numbers(sampler)
+        assert len(mine) == len(sampler)
+        seen += mine
+    assert sorted(seen) == list(range(size))

@@ -1,0 +1,85 @@
+"""Every command in the README is run, on tiny data and with a tiny network."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clothing_lightning import fit
+from clothing_lightning.tracking.store import ui_command
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LABELS = {"Dress": 20, "Hat": 20, "Shirt": 30}
+TINY = """
+data: {init_args: {image_size: 32, train_image_size: 32, batch_size: 4, num_workers: 0}}
+model: {init_args: {backbone: test_resnet, weights: none}}
+trainer: {limit_train_batches: 2, max_epochs: 1, enable_progress_bar: false}
+"""
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line.partition("#")[0].strip() for line in lines if line.strip()]
+
+
+FITS = [c for c in commands() if c.startswith("python -m clothing_lightning.fit ")]
+MAKES = [c for c in commands() if c.startswith("make ")]
+
+
+def test_every_command_is_run_by_one_of_these_tests() -> None:
+    assert set(commands()) - {*FITS, *MAKES} == {ui_command()}
+    assert len(FITS) >= 5
+
+
+@pytest.mark.parametrize("command", FITS)
+def test_fit(
+    command: str,
+    tiny_dataset: Callable[..., Path],
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiny_dataset(LABELS, name="clothing-dataset", senders=12)
+    monkeypatch.setenv("CLOTHING_DATA", str(tmp_path))
+    words = shlex.split(command)[3:]
+    files = [str(ROOT / word) for word in words if word.endswith(".yaml")]
+    assert all(Path(file).is_file() for file in files)
+    options = [word for word in words if not word.endswith(".yaml")]
+    if files:
+        overlay = tmp_path / "tiny.yaml"
+        overlay.write_text(TINY)
+        files.append(str(overlay))
+    assert fit.main([*files, *options]) == 0
+
+
+@pytest.mark.parametrize("command", [*MAKES, "make test", "make smoke"])
+def test_make(command: str) -> None:
+    target = command.split()[1]
+    assert re.search(rf"^{target}: ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_error_that_it_shows_is_the_one_that_is_made(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = re.search(r"```text\n\$ (.*?)\n\n(error: .*?)\n```", README, re.DOTALL)
+    assert found is not None
+    words = shlex.split(found[1])[3:]
+    words[0] = str(ROOT / words[0])
+    assert fit.main(words) == 2
+    assert capsys.readouterr().err.strip() == found[2]
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)h][^)]*)\)", README))))
+def test_every_link_into_the_project_leads_somewhere(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w/]+\.yaml)`", README))))
+def test_every_experiment_that_it_names_exists(name: str) -> None:
+    assert (ROOT / "experiments" / name).is_file()
+    listed = {path.name for path in (ROOT / "experiments").glob("*.yaml")}
+    assert listed <= set(re.findall(r"`([\w]+\.yaml)`", README))

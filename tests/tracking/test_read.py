@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from clothing_lightning.errors import RunError
+from clothing_lightning.tracking.read import find_run
+from clothing_lightning.tracking.run import TrackedRun
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def finished(name: str, experiment: str = "clothes") -> TrackedRun:
+    run = TrackedRun(experiment, name)
+    run.finish("FINISHED")
+    return run
+
+
+def test_finds_a_run_however_it_is_referred_to() -> None:
+    first, _ = finished("resnet18"), finished("vit", "shoes")
+    checkpoint = first.folder / "checkpoints" / "best.ckpt"
+    relative = checkpoint.relative_to(Path.cwd())
+    references = [first.run_id, first.run_id[:12], "resnet18", checkpoint, relative]
+    found = [find_run(str(reference)) for reference in references]
+    assert {run.run_id for run in found} == {first.run_id}
+    assert (found[0].name, found[0].status) == ("resnet18", "FINISHED")
+
+
+def test_a_name_that_two_runs_bear_is_refused_with_their_ids() -> None:
+    first, second = finished("resnet18"), finished("resnet18", "shoes")
+    with pytest.raises(RunError, match="'resnet18' may be any of") as caught:
+        find_run("resnet18")
+    for run in (first, second):
+        assert f"{run.run_id[:8]} (resnet18)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reference", ["resnet", "abcd", "f" * 32, "/tmp/best.ckpt", "", "%"]
+)
+def test_what_is_no_run_is_told_with_the_store(reference: str) -> None:
+    finished("resnet18")
+    with pytest.raises(RunError, match=r"is not in sqlite:///.*mlruns/mlflow\.db"):
+        find_run(reference)
+
+
+def test_artifacts_are_the_files_themselves() -> None:
+    run = finished("resnet18")
+    past = find_run("resnet18")
+    with pytest.raises(RunError, match=r"has no artifact 'checkpoints/last\.ckpt'"):
+        past.last_checkpoint()
+    file = run.folder / "checkpoints" / "last.ckpt"
+    file.parent.mkdir()
+    file.write_bytes(b"weights")
+    assert past.last_checkpoint() == file
+    assert past.times_resumed == 0
+    config = run.folder / "config"
+    config.mkdir()
+    for name in ("config.yaml", "resumed-1.yaml", "resumed-2.yaml"):
+        (config / name).write_text("{}")
+    assert past.config == config / "config.yaml"
+    assert past.times_resumed == 2

@@ -1,0 +1,96 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from clothing_lightning.errors import StorageError
+from clothing_lightning.tracking import store
+from clothing_lightning.tracking.store import (
+    client,
+    ensure_writable,
+    first_line,
+    is_default_store,
+    tracking_uri,
+    where_to_browse,
+)
+
+pytestmark = pytest.mark.usefixtures("workplace")
+CLOSED = "http://127.0.0.1:9"  # the port of the discard service, which nobody runs
+
+
+def test_runs_go_to_the_working_folder_by_default(workplace: Path) -> None:
+    assert tracking_uri() == f"sqlite:///{workplace}/mlruns/mlflow.db"
+    assert is_default_store()
+
+
+def test_the_working_folder_is_read_at_run_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tracking_uri()
+    monkeypatch.chdir(tmp_path)
+    assert tracking_uri() != before
+
+
+def test_the_environment_is_read_at_run_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere)
+    assert tracking_uri() == elsewhere
+    assert not is_default_store()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert is_default_store()
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("", "make ui, or: mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db"),
+        ("sqlite:///x.db", "mlflow ui --backend-store-uri sqlite:///x.db"),
+        ("https://runs.example.org", "https://runs.example.org"),
+    ],
+)
+def test_says_where_to_browse(
+    uri: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert where_to_browse() == expected
+
+
+def test_a_server_that_is_down_is_told_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", CLOSED)
+    monkeypatch.delenv(store.RETRIES, raising=False)
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with pytest.raises(StorageError, match=rf"'{CLOSED}' cannot be opened \(.*refused"):
+        client(CLOSED)
+    assert sum(pauses) < 10
+    assert store.RETRIES not in os.environ
+
+
+def test_a_file_that_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("Buy milk. " * 100)
+    uri = f"sqlite:///{tmp_path}/notes.db"
+    with pytest.raises(StorageError, match=r"notes\.db' cannot be opened \(file is"):
+        client(uri)
+    assert (tmp_path / "notes.db").read_text().startswith("Buy milk.")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_text("")
+    with pytest.raises(StorageError, match=r"x': results cannot be written there \("):
+        ensure_writable(tmp_path / "in the way" / "x")
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    ensure_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_the_reason_is_the_innermost_one() -> None:
+    outer = ValueError("wrapped\nin lines")
+    outer.__cause__ = OSError("disk full\nsecond line")
+    assert first_line(outer) == "disk full"
+    assert first_line(KeyboardInterrupt()) == "KeyboardInterrupt"
