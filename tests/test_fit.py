@@ -286,7 +286,7 @@ def test_a_mistake_gets_one_message_and_exit_2(
         (b"\xff\xfe\x00", "is not YAML in UTF-8"),
         (b"- 3\n", "holds a list, not keys such as data"),
         (
-            b"modle: {weights: none}\n",
+            b"modle: {a: 1}\n",
             "modle: there is no such option. Closest names: model",
         ),
     ],

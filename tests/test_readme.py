@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clothing_lightning import fit
-from clothing_lightning.tracking.store import ui_command
+from clothing_lightning.tracking.store import where_to_browse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,7 +31,8 @@ MAKES = [c for c in commands() if c.startswith("make ")]
 
 
 def test_every_command_is_run_by_one_of_these_tests() -> None:
-    assert set(commands()) - {*FITS, *MAKES} == {ui_command()}
+    others = {"python -m clothing_lightning", where_to_browse().partition(": ")[2]}
+    assert set(commands()) - {*FITS, *MAKES} <= others
     assert len(FITS) >= 5
 
 

@@ -71,7 +71,6 @@ def client(uri: str) -> "MlflowClient":
     Raises:
         StorageError: If its folder cannot be written or the store cannot be opened.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         if is_default_store():
             FOLDER.mkdir(parents=True, exist_ok=True)

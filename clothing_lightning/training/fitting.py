@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from clothing_lightning.cli import FitCLI
@@ -67,7 +67,9 @@ class ExperimentCLI(FitCLI):
             filename="last", save_on_train_epoch_end=True, enable_version_counter=False
         )
         self.recorder, self.logger = RunRecorder(self.best), RunLogger()
-        ours = [Progress(), self.recorder, last]
+        ours: list[Callback] = [self.recorder, last]
+        if self.config_init.trainer.enable_progress_bar is not False:
+            ours.append(Progress())
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": ours}
         try:
             trainer = super().instantiate_trainer(logger=self.logger, **kwargs)
