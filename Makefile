@@ -9,7 +9,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python \
 
 export NO_ALBUMENTATIONS_UPDATE = 1
 
-.PHONY: help demo test smoke ui clean
+.PHONY: help demo test lint unit smoke ui clean
 help:            ## what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -29,10 +29,14 @@ help:            ## what there is
 demo: .venv/user  ## train and test on drawn images: no data set, no network
 	$(BIN)/python -m clothing_lightning.fit experiments/resnet18.yaml experiments/overlays/sample.yaml
 
-test: .venv/dev   ## lint, types, tests: everything that CI runs before the smoke training
+test: lint unit  ## lint, types, tests: everything that CI runs beside the smoke training
+
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+unit: .venv/dev
 	$(BIN)/python -m pytest
 
 smoke: .venv/dev  ## fit every experiment for two batches, on real photos if CLOTHING_DATA is set

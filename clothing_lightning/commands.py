@@ -8,6 +8,7 @@ from pathlib import Path
 from clothing_lightning.errors import ConfigError, user_error_behind
 
 EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,9 @@ def guarded(command: Callable[[], int]) -> int:
     """Run a command; a user's mistake ends in its message and exit code 2."""
     try:
         return command()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted before the training began.\n")
+        return EXIT_INTERRUPTED
     except Exception as err:
         mistake = user_error_behind(err)
         if mistake is None:

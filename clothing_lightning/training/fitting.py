@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from clothing_lightning.cli import FitCLI
-from clothing_lightning.commands import Arguments
-from clothing_lightning.errors import ConfigError, StorageError, UserError
+from clothing_lightning.commands import EXIT_INTERRUPTED, Arguments
+from clothing_lightning.errors import ConfigError, UserError
 from clothing_lightning.training.console import (
     Progress,
     say,
@@ -25,8 +25,6 @@ from clothing_lightning.training.noise import quiet_libraries
 if TYPE_CHECKING:
     from clothing_lightning.tracking.read import PastRun
     from clothing_lightning.tracking.run import TrackedRun
-
-INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
 
 
 class ExperimentCLI(FitCLI):
@@ -106,7 +104,7 @@ def fit(arguments: Arguments) -> int:
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         _finish(cli, "KILLED")
         show_interrupted(cli)
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BaseException as err:
         _finish(cli, "FAILED")
         raise _explained(err, cli) from err
@@ -170,9 +168,7 @@ def _explained(err: BaseException, cli: ExperimentCLI) -> BaseException:
     text = str(err)
     full = "No space left" in text or "file write failed" in text or "disk" in text
     if cli.run is not None and (isinstance(err, OSError) or full):
-        return StorageError(
-            f"'{cli.run.folder}': results could not be saved ({text.splitlines()[0]}). "
-            "The last complete checkpoint is kept. Free some space, then continue with "
-            f"--resume {cli.run.run_id[:8]}."
-        )
+        from clothing_lightning.training.starting import cannot_save
+
+        return cannot_save(cli.run, err)
     return err

@@ -16,6 +16,7 @@ import yaml
 from clothing_lightning import __version__
 from clothing_lightning.data.table import counts, digest, group_overlap
 from clothing_lightning.datamodules import PhotoDataModule
+from clothing_lightning.errors import StorageError, UserError
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.style import save
 from clothing_lightning.tracking.run import TrackedRun
@@ -40,12 +41,34 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
         cli.past.run_id if cli.past else None,
     )
     say(f"Run {run.name} ({run.run_id}) in {run.folder}")
+    try:
+        _record_start(run, cli)
+    except BaseException as err:
+        run.finish("FAILED")
+        if isinstance(err, OSError) and not isinstance(err, UserError):
+            raise cannot_save(run, err) from err
+        raise
+    return run
+
+
+def cannot_save(run: TrackedRun, err: BaseException) -> StorageError:
+    """Say that the machine refused to store what a run has made."""
+    reason = (str(err).strip() or type(err).__name__).splitlines()[0]
+    return StorageError(
+        f"'{run.folder}': results could not be saved ({reason}). What was saved before "
+        "is kept. Free some space or change the permissions; if there is a checkpoint, "
+        f"continue with --resume {run.run_id[:8]}."
+    )
+
+
+def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
+    data = cli.datamodule
     config = cli.parser.dump(cli.config, skip_unset=False)
     params = flat_parameters(yaml.safe_load(config))
     changed = run.log_params(params)
     for key, (before, now) in changed.items():
         warn(f"Continuing with {key} = {now}; the run began with {before}.")
-    run.set_tags(tags(data) | options.tags)
+    run.set_tags(tags(data) | cli.config.run.tags)
     if cli.past is None:
         _write_config(run, config, cli.arguments.words)
         _write_data(run, data, cli.model.weight)
@@ -53,7 +76,6 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
         file = run.folder / "config" / f"resumed-{cli.past.times_resumed + 1}.yaml"
         _write(file, config)
         run.publish(file)
-    return run
 
 
 def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:

@@ -28,8 +28,9 @@ FLAGS = """
     --disable-background-networking --disable-component-update --disable-sync
     --window-size=6000,1600
 """
-# The UI asks who is logged in, which a server without accounts cannot say.
-NOT_OURS = ("mlflow/users/current",)
+# The UI asks who is logged in, which a server without accounts cannot say; and browsers
+# say this of pages that are laid out again while they are.
+NOT_OURS = ("mlflow/users/current", "ResizeObserver loop completed")
 EPOCHS = 3
 
 
