@@ -8,6 +8,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--resolution $(RESOLUTION) $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable
 
 export NO_ALBUMENTATIONS_UPDATE = 1
+export MLFLOW_DISABLE_TELEMETRY = true
 
 .PHONY: help demo test lint unit smoke ui clean
 help:            ## what there is

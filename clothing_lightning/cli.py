@@ -100,10 +100,10 @@ def _closest(key: str) -> str:
     classes: list[type] = [ClothingClassifier, Trainer, PhotoDataModule, Split]
     for cls in [*classes, *PhotoDataModule.__subclasses__(), RunOptions]:
         known |= set(inspect.signature(cls).parameters)
-    name = key.rpartition(".")[2]
-    near = difflib.get_close_matches(name, known - {"kwargs"}, n=3, cutoff=0.6)
-    if near:
-        return f" Closest names: {', '.join(near)}."
+    for name in reversed(key.split(".")):
+        near = difflib.get_close_matches(name, known - {"kwargs"}, n=3, cutoff=0.6)
+        if near and name not in known:
+            return f" Closest names: {', '.join(near)}."
     return " --help-all shows every option."
 
 

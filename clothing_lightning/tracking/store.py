@@ -78,11 +78,14 @@ def client(uri: str) -> "MlflowClient":
             warnings.simplefilter("ignore")
             # Bars for files of a few kilobytes, between those of the training.
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             import mlflow
 
             # mlflow sets up its own logging when it is imported.
             for name in ("mlflow", "alembic"):
                 logging.getLogger(name).setLevel(logging.WARNING)
+            # What it logs as an error with a traceback is raised as well.
+            logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
             mlflow.set_tracking_uri(uri)
             connected = mlflow.MlflowClient(uri)
             with _answering_at_once():

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from clothing_lightning.cli import FitCLI
 from clothing_lightning.commands import EXIT_INTERRUPTED, Arguments
 from clothing_lightning.errors import ConfigError, UserError
+from clothing_lightning.training.checkpoints import WholeCheckpointIO
 from clothing_lightning.training.console import (
     Progress,
     say,
@@ -70,13 +71,21 @@ class ExperimentCLI(FitCLI):
             ours.append(Progress())
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": ours}
         try:
-            trainer = super().instantiate_trainer(logger=self.logger, **kwargs)
+            trainer = super().instantiate_trainer(
+                logger=self.logger,
+                plugins=[*self._plugins(), WholeCheckpointIO()],
+                **kwargs,
+            )
         except ValueError as err:
             raise ConfigError(f"trainer: {err}") from err
         if trainer.is_global_zero:
             self.run = self.recorder.run = self.logger.run = start_run(self)
             self.best.dirpath = last.dirpath = str(self.run.folder / "checkpoints")
         return trainer
+
+    def _plugins(self) -> list[Any]:
+        asked = self.config_init.trainer.plugins
+        return asked if isinstance(asked, list) else [asked] if asked else []
 
 
 def fit(arguments: Arguments) -> int:
@@ -152,8 +161,8 @@ def _load_weights(model: torch.nn.Module, checkpoint: Path) -> None:
 def _finish(cli: ExperimentCLI, status: Any) -> None:
     if cli.run is None:
         return
-    cli.run.publish(cli.run.folder / "checkpoints")
     try:
+        cli.run.publish(cli.run.folder / "checkpoints")
         cli.run.finish(status)
     except UserError:
         if status == "FINISHED":

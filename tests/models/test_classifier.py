@@ -259,15 +259,13 @@ def test_every_stage_logs_the_metrics_of_the_contract() -> None:
 
 
 class Seeds(Callback):
-    """Notes what chance begins each epoch with."""
+    """Notes what chance has come to after the first batch of each epoch."""
 
     def __init__(self) -> None:
         self.first: list[float] = []
 
-    def on_train_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if batch_idx == 0:
+    def on_train_batch_end(self, *args: Any) -> None:
+        if args[-1] == 0:
             state = torch.get_rng_state()
             self.first.append(float(torch.rand(())))
             torch.set_rng_state(state)
