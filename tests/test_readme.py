@@ -30,7 +30,7 @@ FITS = [c for c in commands() if c.startswith("python -m clothing_lightning.fit 
 MAKES = [c for c in commands() if c.startswith("make ")]
 
 
-def test_every_command_is_run_by_one_of_these_tests() -> None:
+def test_every_command_is_run_by_one_of_these_tests(workplace: Path) -> None:
     others = {"python -m clothing_lightning", where_to_browse().partition(": ")[2]}
     assert set(commands()) - {*FITS, *MAKES} <= others
     assert len(FITS) >= 5

@@ -14,6 +14,8 @@ def quiet_libraries() -> None:
     for message in (
         # More workers on two cores are slower; our own default is one for each core.
         r"The '\w+_dataloader' does not have many workers",
+        # Our own warning says it shorter.
+        r"This DataLoader will create \d+ worker processes",
         # Metrics are logged once an epoch; the step's loss needs no more than it gets.
         r"The number of training batches .* is smaller than the logging interval",
         # Our metrics are synchronised by torchmetrics before they are logged.
