@@ -168,13 +168,45 @@ class FitCLI(LightningCLI):
             )
 
 
+SCORES = ("accuracy", "top3", "top5", "macro_f1", "macro_f1_all", "balanced_accuracy")
+LOSSES = ("loss", "loss_unweighted")
+
+
+def check_checkpoint(options: Any) -> None:
+    """Refuse settings with which 'best' would not be the best.
+
+    Args:
+        options: Of the checkpoint, with ``monitor``, ``mode`` and ``save_top_k``.
+
+    Raises:
+        ConfigError: If the metric is not logged, the mode is the wrong way round, or
+            more than one checkpoint would go by the name of the best.
+    """
+    stage, _, name = str(options.monitor).partition("/")
+    if stage not in ("train", "val") or name not in SCORES + LOSSES:
+        raise ConfigError(
+            f"checkpoint.monitor: {options.monitor!r} is not logged. Write val/ and "
+            f"one of {', '.join(SCORES + LOSSES)}."
+        )
+    mode = "min" if name in LOSSES else "max"
+    if options.mode != mode:
+        raise ConfigError(
+            f"checkpoint.mode is {options.mode!r}, but {options.monitor} is best at "
+            f"its {mode}imum. Pass --checkpoint.mode {mode}."
+        )
+    if options.save_top_k != 1:
+        raise ConfigError(
+            f"checkpoint.save_top_k is {options.save_top_k}. One best checkpoint is "
+            "kept: leave it at 1."
+        )
+
+
 def _precision() -> str:
     """bf16 where a GPU computes in it; else float32, which suits most CPUs."""
-    return (
-        "bf16-mixed"
-        if torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        else "32-true"
+    computes = torch.cuda.is_available() and torch.cuda.is_bf16_supported(
+        including_emulation=False
     )
+    return "bf16-mixed" if computes else "32-true"
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {

@@ -57,6 +57,7 @@ def split_arguments(words: list[str]) -> Arguments:
             "no experiment is named. Give a YAML file, such as "
             "experiments/resnet18.yaml, before the flags."
         )
+    options = ["--help" if word == "--help-all" else word for word in options]
     return Arguments(files, options, resume, words)
 
 

@@ -20,9 +20,9 @@ EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 def options(experiment: Path) -> list[str]:
     """Words that make an experiment tiny, and let it run without network."""
-    overlays = [] if os.environ.get("CLOTHING_DATA") else ["sample.yaml"]
-    overlays.append("smoke.yaml")
-    words = [str(EXPERIMENTS / "overlays" / name) for name in overlays]
+    words = [str(EXPERIMENTS / "overlays" / "smoke.yaml")]
+    if not os.environ.get("CLOTHING_DATA"):
+        words += ["--data=Sample", "--data.init_args.split.fraction=0.2"]
     model = yaml.safe_load(experiment.read_text())["model"]["init_args"]
     if model["weights"] == "hub":
         words.append("--model.init_args.weights=none")
@@ -32,6 +32,8 @@ def options(experiment: Path) -> list[str]:
 def main() -> int:
     """Fit them one after the other; the first failure ends it."""
     experiments = sorted(EXPERIMENTS.glob("*.yaml"))
+    if root := os.environ.get("CLOTHING_DATA"):
+        os.environ["CLOTHING_DATA"] = str(Path(root).resolve())
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for experiment in experiments:

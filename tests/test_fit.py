@@ -387,3 +387,45 @@ def test_the_first_word_comes_before_heavy_imports(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.stderr.splitlines()[-1].strip() == str(code), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--checkpoint.monitor=val/loss"], "Pass --checkpoint.mode min"),
+        (["--checkpoint.monitor=val/acc"], "'val/acc' is not logged. Write val/ and"),
+        (["--checkpoint.save_top_k=2"], "One best checkpoint is kept: leave it at 1"),
+    ],
+)
+def test_the_best_checkpoint_must_be_the_best(
+    words: list[str],
+    message: str,
+    experiment: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert fit.main([str(experiment), *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_second_resume_keeps_what_the_first_changed(experiment: Path) -> None:
+    assert fit.main([str(experiment), "--trainer.max_epochs", "1"]) == 0
+    assert fit.main(["--resume", "tiny", "--trainer.max_epochs", "2"]) == 0
+    assert fit.main(["--resume", "tiny"]) == 0
+    assert only_run().info.status == "FINISHED"
+    assert steps(only_run(), "val/loss") == [0, 1]
+
+
+def test_resuming_on_other_images_is_refused(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit.main([str(experiment), "--trainer.max_epochs", "1"]) == 0
+    assert fit.main(["--resume", "tiny", "--data.init_args.split.seed", "1"]) == 2
+    assert "began with other images or another split" in capsys.readouterr().err
+    assert steps(only_run(), "val/loss") == [0]
+
+
+def test_the_full_list_of_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fit.main(["--help-all"])
+    assert ended.value.code == 0
+    assert "--trainer.max_epochs" in capsys.readouterr().out

@@ -1,4 +1,8 @@
-"""Every command in the README is run, on tiny data and with a tiny network."""
+"""Every `fit` in the README is run, on tiny data and with a tiny network.
+
+The targets of make are looked up: CI itself runs them. The test of the MLflow UI starts
+the server.
+"""
 
 import re
 import shlex

@@ -26,11 +26,13 @@ class PastRun:
         run_id: MLflow's id.
         name: As shown in the UI.
         status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
+        split_digest: Of the images and their splits; None if it ended before that.
     """
 
     run_id: str
     name: str
     status: str
+    split_digest: str | None
 
     def artifact(self, path: str) -> Path:
         """A local copy of an artifact: the file itself where the store is local.
@@ -58,8 +60,10 @@ class PastRun:
 
     @property
     def config(self) -> Path:
-        """The resolved YAML that the run began with."""
-        return self.artifact("config/config.yaml")
+        """The resolved YAML that the run was last started with."""
+        times = self.times_resumed
+        name = f"resumed-{times}.yaml" if times else "config.yaml"
+        return self.artifact(f"config/{name}")
 
     @property
     def times_resumed(self) -> int:
@@ -89,7 +93,8 @@ def find_run(reference: str) -> PastRun:
     found = [run for run in _all_runs() if _matches(run, reference)]
     if len(found) == 1:
         info = found[0].info
-        return PastRun(info.run_id, info.run_name or info.run_id, info.status)
+        digest = found[0].data.tags.get("split_digest")
+        return PastRun(info.run_id, info.run_name or info.run_id, info.status, digest)
     if not found:
         raise RunError(
             f"run '{reference}' is not in {tracking_uri()}. Give the id, the start of "

@@ -138,11 +138,16 @@ class TrackedRun:
         self._queue.append(self._thread.submit(call))
 
     def _raise_failed(self) -> None:
+        from mlflow.exceptions import MlflowException
+
         done = [future for future in self._queue if future.done()]
         self._queue = [future for future in self._queue if not future.done()]
         for future in done:
-            if (err := future.exception()) is not None:
+            err = future.exception()
+            if isinstance(err, MlflowException | OSError):
                 raise self._storage_error(err) from err
+            if err is not None:  # the call itself is wrong, or what it was given
+                raise err
 
     @contextmanager
     def _storing(self) -> Iterator[None]:
@@ -325,7 +330,7 @@ class TrackedRun:
         self._monitor.finish()
         try:
             self.flush()
-        except StorageError:
+        except Exception:
             status = "FAILED"
             raise
         finally:

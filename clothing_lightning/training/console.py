@@ -49,6 +49,9 @@ class Progress(RichProgressBar):
         """Leave out the run's id, which says nothing about progress."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
+        monitor = getattr(trainer.checkpoint_callback, "monitor", None)
+        if monitor in trainer.callback_metrics:
+            metrics[monitor] = round(float(trainer.callback_metrics[monitor]), 3)
         return metrics
 
 

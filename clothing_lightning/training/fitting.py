@@ -1,15 +1,17 @@
 """From parsed words to a finished run."""
 
+import errno
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from clothing_lightning.cli import FitCLI
+from clothing_lightning.cli import FitCLI, check_checkpoint
 from clothing_lightning.commands import EXIT_INTERRUPTED, Arguments
 from clothing_lightning.errors import ConfigError, UserError
 from clothing_lightning.training.checkpoints import WholeCheckpointIO
@@ -26,6 +28,12 @@ from clothing_lightning.training.noise import quiet_libraries
 if TYPE_CHECKING:
     from clothing_lightning.tracking.read import PastRun
     from clothing_lightning.tracking.run import TrackedRun
+
+
+STORAGE_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+}
 
 
 class ExperimentCLI(FitCLI):
@@ -47,7 +55,10 @@ class ExperimentCLI(FitCLI):
         super().__init__([*configs, *arguments.options])
 
     def before_instantiate_classes(self) -> None:
-        """Set the allocator before the first large allocation."""
+        """Check what is cheap; set the allocator before the first large allocation."""
+        check_checkpoint(self.config.checkpoint)
+        if self.config.trainer.accelerator == "cpu" and torch.cuda.is_available():
+            self.config.trainer.precision = "32-true"
         if self.config.keep_freed_memory:
             keep_freed_memory()
         torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
@@ -172,11 +183,20 @@ def _finish(cli: ExperimentCLI, status: Any) -> None:
 
 def _explained(err: BaseException, cli: ExperimentCLI) -> BaseException:
     """Turn what the machine refused into a message; leave faults of ours."""
+    text = str(err).strip()
+    if isinstance(err, MisconfigurationException):
+        return ConfigError(f"the experiment does not hold: {text}")
     if isinstance(err, UserError) or not isinstance(err, OSError | RuntimeError):
         return err
-    text = str(err)
-    full = "No space left" in text or "file write failed" in text or "disk" in text
-    if cli.run is not None and (isinstance(err, OSError) or full):
+    if "DataLoader worker" in text and ("No space left" in text or "killed" in text):
+        return ConfigError(
+            f"a process that reads images failed ({text.splitlines()[-1]}). Give "
+            "shared memory more room (docker: --shm-size), or pass "
+            "--data.init_args.num_workers 0."
+        )
+    full = "No space left" in text or "file write failed" in text
+    refused = isinstance(err, OSError) and err.errno in STORAGE_ERRORS
+    if cli.run is not None and (full or refused):
         from clothing_lightning.training.starting import cannot_save
 
         return cannot_save(cli.run, err)

@@ -16,13 +16,14 @@ import yaml
 from clothing_lightning import __version__
 from clothing_lightning.data.table import counts, digest, group_overlap
 from clothing_lightning.datamodules import PhotoDataModule
-from clothing_lightning.errors import StorageError, UserError
+from clothing_lightning.errors import DataError, StorageError, UserError
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.style import save
 from clothing_lightning.tracking.run import TrackedRun
 from clothing_lightning.training.console import say, warn
 
 if TYPE_CHECKING:
+    from clothing_lightning.tracking.read import PastRun
     from clothing_lightning.training.fitting import ExperimentCLI
 
 NOT_PARAMS = ("run", "checkpoint.dirpath", "config")
@@ -35,6 +36,11 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
         StorageError: If it cannot be written.
     """
     options, data = cli.config.run, cli.datamodule
+    if cli.past is not None and cli.past.status == "RUNNING":
+        warn(
+            f"{cli.past.name} is marked RUNNING. If another process still works on it, "
+            "stop one of them."
+        )
     run = TrackedRun(
         options.experiment or data.name,
         options.name or cli.title,
@@ -68,7 +74,10 @@ def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
     changed = run.log_params(params)
     for key, (before, now) in changed.items():
         warn(f"Continuing with {key} = {now}; the run began with {before}.")
-    run.set_tags(tags(data) | cli.config.run.tags)
+    found = tags(data)
+    if cli.past is not None:
+        _require_same_images(run, cli.past, found["split_digest"])
+    run.set_tags(found | cli.config.run.tags)
     if cli.past is None:
         _write_config(run, config, cli.arguments.words)
         _write_data(run, data, cli.model.weight)
@@ -76,6 +85,21 @@ def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
         file = run.folder / "config" / f"resumed-{cli.past.times_resumed + 1}.yaml"
         _write(file, config)
         run.publish(file)
+    state = cli.model.network.state_dict().values()
+    size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state)
+    params = sum(parameter.numel() for parameter in cli.model.network.parameters())
+    run.log_results({"model/params": params, "model/size_mb": size_bytes / 1e6})
+
+
+def _require_same_images(run: TrackedRun, past: "PastRun", digest_now: str) -> None:
+    """Refuse to continue on other images: some of the test may have been learnt."""
+    before = past.split_digest
+    if before not in (None, digest_now):
+        raise DataError(
+            f"run {run.name}: began with other images or another split (digest "
+            f"{before}, now {digest_now}). It would be tested on images that it has "
+            "learnt from. Restore the data, or start a new run."
+        )
 
 
 def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:
