@@ -54,7 +54,9 @@ def test_artifacts_are_the_files_themselves() -> None:
     assert past.times_resumed == 0
     config = run.folder / "config"
     config.mkdir()
-    for name in ("config.yaml", "resumed-1.yaml", "resumed-2.yaml"):
-        (config / name).write_text("{}")
+    (config / "config.yaml").write_text("{}")
     assert past.config == config / "config.yaml"
+    for name in ("resumed-1.yaml", "resumed-2.yaml"):
+        (config / name).write_text("{}")
     assert past.times_resumed == 2
+    assert past.config == config / "resumed-2.yaml"  # as the run was last started
