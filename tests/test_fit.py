@@ -261,7 +261,7 @@ def test_sigterm_ends_cleanly(experiment: Path) -> None:
         (["--data.init_args.batch_size=0"], r"batch_size is 0\. The least is 1"),
         (["--data.init_args.split.val=3"], r"val is 3\.0 and test is 0\.2"),
         (["--trainer.accelerator=foo"], r"trainer: You selected an invalid accel"),
-        (["--checkpoint.mode=x"], r"checkpoint\.mode is 'x', but .* mode max"),
+        (["--checkpoint.mode=x"], r"checkpoint\.mode is 'x', but .*mode max"),
     ],
 )
 def test_a_mistake_gets_one_message_and_exit_2(
