@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer import Trainer
 
-from clothing_lightning.data.splits import Split
+from clothing_lightning.data.options import Split
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import ConfigError, user_error_behind
 from clothing_lightning.models.backbones import preprocessing_of
@@ -201,17 +201,18 @@ def check_checkpoint(options: Any) -> None:
         )
 
 
-def _precision() -> str:
-    """bf16 where a GPU computes in it; else float32, which suits most CPUs."""
-    computes = torch.cuda.is_available() and torch.cuda.is_bf16_supported(
-        including_emulation=False
+def default_precision(accelerator: str) -> str:
+    """bf16 where a GPU that is used computes in it; else float32, as suits CPUs."""
+    computes = (
+        accelerator in ("auto", "gpu", "cuda")
+        and torch.cuda.is_available()
+        and torch.cuda.is_bf16_supported(including_emulation=False)
     )
     return "bf16-mixed" if computes else "32-true"
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": False,
-    "precision": _precision(),
     "max_epochs": 50,
     # Our sampler divides the images over the devices itself, without repeating any.
     "use_distributed_sampler": False,

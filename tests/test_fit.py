@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins import TorchCheckpointIO
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -365,13 +366,17 @@ def test_more_workers_than_cores_is_a_warning(
     assert f"this machine has {cores} cores" in caplog.text
 
 
+# Lightning itself imports matplotlib and SciPy.
+DATA_LIBRARIES = {"mlflow", "pandas", "pyarrow", "albumentations", "cv2", "sklearn"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "banned"),
     [
         ([], 2, {"torch", "yaml", "pandas"}),
         (["--help"], 0, {"torch", "yaml", "pandas"}),
         (["nope.yaml"], 2, {"torch", "yaml", "pandas"}),
-        (["{experiment}", "--trainer.max_epoch=1"], 2, {"mlflow", "sklearn"}),
+        (["{experiment}", "--trainer.max_epoch=1"], 2, DATA_LIBRARIES),
     ],
 )
 def test_the_first_word_comes_before_heavy_imports(
@@ -422,6 +427,7 @@ def test_resuming_on_other_images_is_refused(
     assert fit.main(["--resume", "tiny", "--data.init_args.split.seed", "1"]) == 2
     assert "began with other images or another split" in capsys.readouterr().err
     assert steps(only_run(), "val/loss") == [0]
+    assert only_run().info.status == "FINISHED"
 
 
 def test_the_full_list_of_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -429,3 +435,36 @@ def test_the_full_list_of_options(capsys: pytest.CaptureFixture[str]) -> None:
         fit.main(["--help-all"])
     assert ended.value.code == 0
     assert "--trainer.max_epochs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "precision"),
+    [([], "32-true"), (["--trainer.precision=bf16-mixed"], "bf16-mixed")],
+)
+def test_a_chosen_precision_is_kept(
+    words: list[str], precision: str, experiment: Path
+) -> None:
+    words = [*words, "--trainer.accelerator=cpu", "--trainer.max_epochs=1"]
+    assert fit.main([str(experiment), *words]) == 0
+    assert only_run().data.params["trainer.precision"] == precision
+
+
+class NotedCheckpointIO(TorchCheckpointIO):
+    """Of a user: notes what it saves."""
+
+    saved: ClassVar[list[str]] = []
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        self.saved.append(Path(path).name)
+        super().save_checkpoint(checkpoint, path, storage_options)
+
+
+def test_a_checkpoint_plugin_of_the_user_takes_the_place_of_ours(
+    experiment: Path,
+) -> None:
+    plugin = {"class_path": f"{__name__}.{NotedCheckpointIO.__name__}"}
+    words = [f"--trainer.plugins={json.dumps(plugin)}", "--trainer.max_epochs=1"]
+    assert fit.main([str(experiment), *words]) == 0
+    assert {"best.ckpt", "last.ckpt"} <= set(NotedCheckpointIO.saved)

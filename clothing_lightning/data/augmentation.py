@@ -4,50 +4,21 @@ Normalisation is not among the steps: it is done for a whole batch at once, on t
 device, by `Preprocessing.normalise`.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import inspect
+import pkgutil
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TypeAlias
 
 import albumentations as A
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
+from clothing_lightning.data.options import Recipe, Transform
 from clothing_lightning.errors import ConfigError
 
+AnyTransform: TypeAlias = A.BasicTransform | A.BaseCompose
 Image = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
-Recipe = Literal["none", "light", "strong"]
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What a backbone expects of its images.
-
-    Attributes:
-        image_size: Height and width in pixels.
-        mean: Of the channels red, green, blue, for values from 0 to 1.
-        std: Likewise.
-        crop_pct: Share of the resized short side that the centre crop keeps.
-    """
-
-    image_size: int = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    crop_pct: float = 0.875
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """Standardise a batch.
-
-        Args:
-            images: uint8, ``[N, H, W, 3]``.
-
-        Returns:
-            float32, ``[N, 3, H, W]`` in channels-last memory order, without a copy
-            for the change of shape.
-        """
-        mean = torch.tensor(self.mean, device=images.device) * 255
-        scale = 1 / (torch.tensor(self.std, device=images.device) * 255)
-        return (images - mean).mul_(scale).permute(0, 3, 1, 2)
 
 
 class Pipeline:
@@ -58,7 +29,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, transforms: list[A.BasicTransform], size: int, crop_pct: float
+        self, transforms: Sequence[AnyTransform], size: int, crop_pct: float
     ) -> None:
         """Chain transforms, with a resize and centre crop after them if need be.
 
@@ -68,7 +39,7 @@ class Pipeline:
             crop_pct: Share of the resized short side that the crop keeps.
         """
         self.size = size
-        self.random = A.Compose(transforms) if transforms else None
+        self.random = A.Compose(list(transforms)) if transforms else None
         self.geometry = A.Compose(centre_crop(size, crop_pct))
 
     def __call__(self, image: Image, seed: int) -> Image:
@@ -112,7 +83,7 @@ def centre_crop(size: int, crop_pct: float) -> list[A.BasicTransform]:
     ]
 
 
-def recipe(name: Recipe, preprocessing: Preprocessing) -> list[A.BasicTransform]:
+def recipe(name: Recipe, size: int, crop_pct: float) -> list[A.BasicTransform]:
     """Transforms of a named pipeline.
 
     ``none``: resize and centre crop, as for validation. ``light``: flip, and a
@@ -120,10 +91,9 @@ def recipe(name: Recipe, preprocessing: Preprocessing) -> list[A.BasicTransform]
     ``strong``: a random resized crop of at least 35 % of the area, flip, rotation,
     colour jitter, and sometimes a hole.
     """
-    size = preprocessing.image_size
     if name == "light":
         return [
-            *centre_crop(size, preprocessing.crop_pct),
+            *centre_crop(size, crop_pct),
             A.HorizontalFlip(p=0.5),
             A.Affine(
                 scale=(0.9, 1.1),
@@ -142,3 +112,42 @@ def recipe(name: Recipe, preprocessing: Preprocessing) -> list[A.BasicTransform]
             A.CoarseDropout(p=0.25),
         ]
     return []
+
+
+def build(transform: Transform) -> AnyTransform:
+    """Make a transform of its name and arguments.
+
+    Raises:
+        ConfigError: If there is no such transform, or an argument does not fit.
+    """
+    option, name = "data.init_args.augmentation", transform.class_path
+    try:
+        cls = pkgutil.resolve_name(name)
+    except (AttributeError, ImportError, ValueError):
+        cls = None
+    if not (isinstance(cls, type) and issubclass(cls, AnyTransform)):
+        near = get_close_matches(name.rpartition(".")[2], dir(A), n=3)
+        raise ConfigError(
+            f"{option}: {name!r} is not the name of a transform. "
+            + (f"Closest names: {', '.join(near)}." if near else "See albumentations.")
+        )
+    known = set(inspect.signature(cls).parameters)
+    if unknown := sorted(set(transform.init_args) - known):
+        raise ConfigError(
+            f"{option}: {name} has no argument {unknown[0]!r}. It takes "
+            f"{', '.join(sorted(known))}."
+        )
+    arguments = dict(transform.init_args)
+    try:
+        if "transforms" in arguments:
+            inner = [Transform(**inner) for inner in arguments["transforms"]]
+            arguments["transforms"] = [build(transform) for transform in inner]
+        built: AnyTransform = cls(**arguments)
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as err:
+        reason = " ".join(str(err).split()).partition(" For further information")[0]
+        raise ConfigError(
+            f"{option}: {name} does not take {transform.init_args} ({reason})."
+        ) from err
+    return built

@@ -3,16 +3,17 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from clothing_lightning.data.augmentation import Pipeline
 from clothing_lightning.data.decoding import read_image
+
+if TYPE_CHECKING:
+    from clothing_lightning.data.augmentation import Pipeline
 
 
 class Batch(NamedTuple):
@@ -44,7 +45,7 @@ class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
         self,
         paths: Sequence[Path],
         labels: Sequence[int],
-        pipeline: Pipeline,
+        pipeline: "Pipeline",
         seed: int,
     ) -> None:
         """Refer to images; nothing is read yet.
@@ -125,4 +126,6 @@ class EpochSampler(Sampler[Place]):
 
 def start_worker(_: int) -> None:
     """Leave the cores to the other workers: OpenCV would start threads of its own."""
+    import cv2
+
     cv2.setNumThreads(0)

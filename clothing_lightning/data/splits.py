@@ -8,66 +8,17 @@ same split on every machine and in every order of rows.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clothing_lightning.data.options import Split
 from clothing_lightning.data.table import SPLITS
 from clothing_lightning.errors import ConfigError, DataError
 
 Parts = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Split:
-    """How images are divided into train, val and test.
-
-    Attributes:
-        method: ``stratified``: every class in the same proportions; ``grouped``:
-            likewise as far as possible, with all images of a group (a sender) on
-            one side; ``file``: read from ``file``; ``own``: the data set's own.
-        val: Share of all images for validation.
-        test: Share of all images for the test. The default is 9:1 twice.
-        seed: Another seed, another split.
-        fraction: Keep this share of each class in each split, for quick runs.
-        file: A CSV or Parquet file with the columns ``path`` and ``split``, such as
-            the manifest of another run. Images that it lacks are left out.
-        small_classes: What to do with a class that has fewer images (or groups)
-            than there are splits: ``error``, or keep it in ``train`` alone.
-    """
-
-    method: Literal["stratified", "grouped", "file", "own"] = "stratified"
-    val: float = 0.09
-    test: float = 0.10
-    seed: int = 0
-    fraction: float = 1.0
-    file: str | None = None
-    small_classes: Literal["error", "train"] = "error"
-
-    def __post_init__(self) -> None:
-        """Check the shares.
-
-        Raises:
-            ConfigError: If a share is out of range or a file is missing.
-        """
-        if not (0 < self.val < 1 and 0 < self.test < 1 and self.val + self.test < 1):
-            raise ConfigError(
-                f"split: val is {self.val} and test is {self.test}. Both must be above "
-                "0 and leave something to train on, such as 0.09 and 0.1."
-            )
-        if not 0 < self.fraction <= 1:
-            raise ConfigError(
-                f"split.fraction is {self.fraction}. It is a share: above 0, at most 1."
-            )
-        if (self.method == "file") != (self.file is not None):
-            raise ConfigError(
-                f"split.method is {self.method!r} and split.file is {self.file!r}. "
-                "Give a file with method 'file', and only then."
-            )
 
 
 def assign_splits(

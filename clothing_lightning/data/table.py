@@ -6,13 +6,18 @@ missing), later ``split`` and ``sha256``, and any further columns, which reports
 use as slices.
 """
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from clothing_lightning.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 SPLITS = ("train", "val", "test")
 RESERVED_LABELS = frozenset({"path", "label"})  # columns of the predictions table
@@ -78,6 +83,8 @@ def counts(table: pd.DataFrame) -> pd.DataFrame:
         One row for each class in class order (sorted by name), the columns
         ``train``, ``val`` and ``test``.
     """
+    import pandas as pd
+
     crossed = pd.crosstab(table["label"], table["split"])
     return crossed.reindex(columns=list(SPLITS), fill_value=0).sort_index()
 

@@ -3,22 +3,13 @@
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import albumentations as A
 import lightning as L
-import pandas as pd
 from torch.utils.data import DataLoader
 
-from clothing_lightning.data.augmentation import (
-    Pipeline,
-    Preprocessing,
-    Recipe,
-    recipe,
-)
 from clothing_lightning.data.dataset import (
     Batch,
     EpochSampler,
@@ -26,7 +17,7 @@ from clothing_lightning.data.dataset import (
     Place,
     start_worker,
 )
-from clothing_lightning.data.splits import Split, assign_splits
+from clothing_lightning.data.options import Preprocessing, Recipe, Split, Transform
 from clothing_lightning.data.table import Annotations, check_table, counts
 from clothing_lightning.data.verification import (
     cache_folder,
@@ -34,6 +25,11 @@ from clothing_lightning.data.verification import (
     find_unreadable,
 )
 from clothing_lightning.errors import ConfigError, ImageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clothing_lightning.data.augmentation import AnyTransform, Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +49,7 @@ class PhotoDataModule(L.LightningDataModule):
         *,
         split: Split = Split(),  # noqa: B008  frozen
         fold: str | None = None,
-        augmentation: Recipe | list[A.BasicTransform] = "light",
+        augmentation: Recipe | list[Transform] = "light",
         preprocessing: Preprocessing = Preprocessing(),  # noqa: B008  frozen
         image_size: int | None = None,
         train_image_size: int | None = None,
@@ -98,7 +94,13 @@ class PhotoDataModule(L.LightningDataModule):
                 )
         self.split = split
         self.fold = fold
-        self.augmentation = augmentation
+        self.augmentation: Recipe | list[AnyTransform]
+        if isinstance(augmentation, str):
+            self.augmentation = augmentation
+        else:
+            from clothing_lightning.data.augmentation import build
+
+            self.augmentation = [build(transform) for transform in augmentation]
         size = image_size or preprocessing.image_size
         self.preprocessing = Preprocessing(
             size, preprocessing.mean, preprocessing.std, preprocessing.crop_pct
@@ -140,8 +142,11 @@ class PhotoDataModule(L.LightningDataModule):
         return source
 
     @cached_property
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """The annotation table with ``split`` and ``sha256``, sorted by path."""
+        # Here, since it imports pandas, and a misspelt key should be told before.
+        from clothing_lightning.data.splits import assign_splits
+
         table = assign_splits(self.source.table, self.split, self.fold)
         check_table(table, self.name)
         return table
@@ -161,7 +166,7 @@ class PhotoDataModule(L.LightningDataModule):
         """Training images of each class, in class order."""
         return [int(n) for n in counts(self.table)["train"]]
 
-    def part(self, split: str) -> pd.DataFrame:
+    def part(self, split: str) -> "pd.DataFrame":
         """Rows of one split, in the order in which batches index them."""
         return self.table[self.table["split"] == split].reset_index(drop=True)
 
@@ -171,27 +176,24 @@ class PhotoDataModule(L.LightningDataModule):
         Raises:
             ConfigError: If given transforms fail on the first training image.
         """
-        size = self.preprocessing.image_size
-        train = Preprocessing(
-            self.train_image_size, crop_pct=self.preprocessing.crop_pct
-        )
-        transforms: Sequence[A.BasicTransform] = (
-            recipe(self.augmentation, train)
-            if isinstance(self.augmentation, str)
-            else self.augmentation
-        )
-        crop_pct = self.preprocessing.crop_pct
-        plain = Pipeline([], size, crop_pct)
-        random = Pipeline(list(transforms), self.train_image_size, crop_pct)
+        from clothing_lightning.data.augmentation import Pipeline, recipe
+
+        chosen = self.augmentation
+        size, crop_pct = self.train_image_size, self.preprocessing.crop_pct
+        if isinstance(chosen, str):
+            random = Pipeline(recipe(chosen, size, crop_pct), size, crop_pct)
+        else:
+            random = Pipeline(chosen, size, crop_pct)
+        plain = Pipeline([], self.preprocessing.image_size, crop_pct)
         self.datasets = {
             "train": self._dataset("train", random),
             "val": self._dataset("val", plain),
             "test": self._dataset("test", plain),
         }
-        if not isinstance(self.augmentation, str):
+        if not isinstance(chosen, str):
             _try_out(self.datasets["train"])
 
-    def _dataset(self, split: str, pipeline: Pipeline) -> PhotoDataset:
+    def _dataset(self, split: str, pipeline: "Pipeline") -> PhotoDataset:
         rows = self.part(split)
         number = {name: index for index, name in enumerate(self.class_names)}
         paths = [self.root / path for path in rows["path"]]

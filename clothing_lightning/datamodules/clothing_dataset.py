@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.errors import DataError, DatasetNotFoundError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMAGE_FOLDERS = ("images", "images_original", "images_compressed")
 
@@ -118,7 +119,7 @@ above one called clothing-dataset. Or train on drawn images: append
 experiments/overlays/sample.yaml to the command."""
 
 
-def read_images_csv(file: Path) -> pd.DataFrame:
+def read_images_csv(file: Path) -> "pd.DataFrame":
     """Read ``images.csv`` in the layout of the clothing dataset.
 
     Returns:
@@ -127,6 +128,8 @@ def read_images_csv(file: Path) -> pd.DataFrame:
     Raises:
         DataError: If it is no CSV, a column is missing, or a name is not plain.
     """
+    import pandas as pd
+
     try:
         # Only an empty cell is missing, for "None" may be a label; and a comma at the
         # end of the rows must not turn the first column into an index.

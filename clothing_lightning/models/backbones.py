@@ -15,7 +15,7 @@ import timm
 from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrained
 from torch import nn
 
-from clothing_lightning.data.augmentation import Preprocessing
+from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.errors import ConfigError, WeightsError
 from clothing_lightning.models.packaged_weights import packaged_weights
 from clothing_lightning.models.weight_files import read_state

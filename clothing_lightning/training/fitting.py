@@ -10,8 +10,9 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import CheckpointIO
 
-from clothing_lightning.cli import FitCLI, check_checkpoint
+from clothing_lightning.cli import FitCLI, check_checkpoint, default_precision
 from clothing_lightning.commands import EXIT_INTERRUPTED, Arguments
 from clothing_lightning.errors import ConfigError, UserError
 from clothing_lightning.training.checkpoints import WholeCheckpointIO
@@ -57,8 +58,9 @@ class ExperimentCLI(FitCLI):
     def before_instantiate_classes(self) -> None:
         """Check what is cheap; set the allocator before the first large allocation."""
         check_checkpoint(self.config.checkpoint)
-        if self.config.trainer.accelerator == "cpu" and torch.cuda.is_available():
-            self.config.trainer.precision = "32-true"
+        if self.config.trainer.precision is None:
+            accelerator = self.config.trainer.accelerator
+            self.config.trainer.precision = default_precision(accelerator)
         if self.config.keep_freed_memory:
             keep_freed_memory()
         torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
@@ -84,7 +86,7 @@ class ExperimentCLI(FitCLI):
         try:
             trainer = super().instantiate_trainer(
                 logger=self.logger,
-                plugins=[*self._plugins(), WholeCheckpointIO()],
+                plugins=self._plugins(),
                 **kwargs,
             )
         except ValueError as err:
@@ -95,8 +97,11 @@ class ExperimentCLI(FitCLI):
         return trainer
 
     def _plugins(self) -> list[Any]:
+        """What the experiment asks for, and our way to write checkpoints if none."""
         asked = self.config_init.trainer.plugins
-        return asked if isinstance(asked, list) else [asked] if asked else []
+        plugins = asked if isinstance(asked, list) else [asked] if asked else []
+        theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        return plugins if theirs else [*plugins, WholeCheckpointIO()]
 
 
 def fit(arguments: Arguments) -> int:

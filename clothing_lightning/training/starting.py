@@ -34,13 +34,16 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
 
     Raises:
         StorageError: If it cannot be written.
+        DataError: If a run is to be continued with other images.
     """
     options, data = cli.config.run, cli.datamodule
-    if cli.past is not None and cli.past.status == "RUNNING":
-        warn(
-            f"{cli.past.name} is marked RUNNING. If another process still works on it, "
-            "stop one of them."
-        )
+    if cli.past is not None:
+        _require_same_images(cli.past, split_digest(data))
+        if cli.past.status == "RUNNING":
+            warn(
+                f"{cli.past.name} is marked RUNNING. If another process still works on "
+                "it, stop one of them."
+            )
     run = TrackedRun(
         options.experiment or data.name,
         options.name or cli.title,
@@ -74,10 +77,7 @@ def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
     changed = run.log_params(params)
     for key, (before, now) in changed.items():
         warn(f"Continuing with {key} = {now}; the run began with {before}.")
-    found = tags(data)
-    if cli.past is not None:
-        _require_same_images(run, cli.past, found["split_digest"])
-    run.set_tags(found | cli.config.run.tags)
+    run.set_tags(tags(data) | cli.config.run.tags)
     if cli.past is None:
         _write_config(run, config, cli.arguments.words)
         _write_data(run, data, cli.model.weight)
@@ -91,12 +91,12 @@ def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
     run.log_results({"model/params": params, "model/size_mb": size_bytes / 1e6})
 
 
-def _require_same_images(run: TrackedRun, past: "PastRun", digest_now: str) -> None:
+def _require_same_images(past: "PastRun", digest_now: str) -> None:
     """Refuse to continue on other images: some of the test may have been learnt."""
     before = past.split_digest
     if before not in (None, digest_now):
         raise DataError(
-            f"run {run.name}: began with other images or another split (digest "
+            f"run {past.name}: began with other images or another split (digest "
             f"{before}, now {digest_now}). It would be tested on images that it has "
             "learnt from. Restore the data, or start a new run."
         )
@@ -126,11 +126,16 @@ def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:
     return {k: v for k, v in flat.items() if k not in NOT_PARAMS}
 
 
+def split_digest(data: PhotoDataModule) -> str:
+    """Fingerprint of all images, their labels and their splits."""
+    return digest(data.table, ("path", "sha256", "label", "split"))
+
+
 def tags(data: PhotoDataModule) -> dict[str, str]:
     """What tells runs apart that are not parameters."""
     test = data.part("test")
     found = {
-        "split_digest": digest(data.table, ("path", "sha256", "label", "split")),
+        "split_digest": split_digest(data),
         "test_digest": digest(test, ("sha256", "label")),
         "host": platform.node(),
         "device": _device_name(),
@@ -195,4 +200,4 @@ def _write_data(run: TrackedRun, data: PhotoDataModule, weight: torch.Tensor) ->
     _write(folder / "findings.json", json.dumps(facts, indent=2) + "\n")
     run.publish(folder)
     shown = table[["path", "label", "split", "sha256"]]
-    run.log_dataset(data.name, shown, tags(data)["split_digest"])
+    run.log_dataset(data.name, shown, split_digest(data))

@@ -8,11 +8,11 @@ import torch
 
 from clothing_lightning.data.augmentation import (
     Pipeline,
-    Preprocessing,
-    Recipe,
+    build,
     centre_crop,
     recipe,
 )
+from clothing_lightning.data.options import Preprocessing, Recipe, Transform
 from clothing_lightning.errors import ConfigError
 
 RECIPES = get_args(Recipe)
@@ -30,8 +30,7 @@ def photo(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
 
 
 def pipeline(name: Recipe, size: int = 32) -> Pipeline:
-    preprocessing = Preprocessing(size)
-    return Pipeline(recipe(name, preprocessing), size, preprocessing.crop_pct)
+    return Pipeline(recipe(name, size, 0.875), size, 0.875)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -184,3 +183,34 @@ def test_mean_and_deviation_are_taken_out() -> None:
     made = preprocessing.normalise(images)
     assert made[0, :, 0, 0].abs().max() < 0.01
     assert (made[0, :, 0, 1] - 1).abs().max() < 0.02
+
+
+def test_transforms_are_built_by_name_and_nested() -> None:
+    flip = {"class_path": "albumentations.HorizontalFlip", "init_args": {"p": 1}}
+    invert = {"class_path": "albumentations.InvertImg"}
+    one = Transform("albumentations.OneOf", {"transforms": [flip, invert], "p": 0.7})
+    built = build(one)
+    assert isinstance(built, A.OneOf)
+    assert [type(inner) for inner in built.transforms] == [
+        A.HorizontalFlip,
+        A.InvertImg,
+    ]
+    assert (built.p, built.transforms[0].p) == (0.7, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("albumentations.HorizontalFlop", {}, "Closest names: HorizontalFlip"),
+        ("os.system", {"command": "exit"}, "'os.system' is not the name of a trans"),
+        ("no.such.module", {}, "is not the name of a transform. See albumentations"),
+        ("albumentations.HorizontalFlip", {"q": 1}, "no argument 'q'. It takes p"),
+        ("albumentations.HorizontalFlip", {"p": "x"}, "does not take .*valid number"),
+        ("albumentations.OneOf", {"transforms": [{"class": 1}]}, "does not take"),
+    ],
+)
+def test_what_is_no_transform_is_named(
+    name: str, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(Transform(name, arguments))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clothing_lightning.data.splits import Split, assign_splits, parse_fold
+from clothing_lightning.data.options import Split
+from clothing_lightning.data.splits import assign_splits, parse_fold
 from clothing_lightning.data.table import counts, digest, group_overlap
 from clothing_lightning.datamodules.clothing_dataset import ClothingDataset
 from clothing_lightning.errors import ConfigError, DataError

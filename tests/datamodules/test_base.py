@@ -8,16 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import albumentations as A
 import lightning as L
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from clothing_lightning.data.augmentation import Preprocessing
 from clothing_lightning.data.dataset import Batch, EpochSampler
-from clothing_lightning.data.splits import Split
+from clothing_lightning.data.options import Preprocessing, Split, Transform
 from clothing_lightning.data.table import counts
 from clothing_lightning.datamodules.clothing_dataset import ClothingDataset
 from clothing_lightning.errors import ConfigError, DataError, ImageError
@@ -179,7 +177,7 @@ def test_nothing_left_to_train_on_is_told(tiny_dataset: MakeDataset) -> None:
 
 @pytest.mark.parametrize(
     "augmentation",
-    ["strong", [A.OneOf([A.HorizontalFlip(p=1), A.InvertImg(p=1)], p=0.7)]],
+    ["strong", [Transform("albumentations.InvertImg", {"p": 0.4})]],
 )
 def test_batches_do_not_depend_on_the_number_of_workers(
     tiny_dataset: MakeDataset, augmentation: Any
@@ -319,7 +317,10 @@ def test_image_of_exactly_the_size_is_cropped_like_the_others(
 
 
 def test_given_transforms_are_used_for_training(tiny_dataset: MakeDataset) -> None:
-    black = A.RandomBrightnessContrast((-1, -1), (0, 0), p=1)
+    black = Transform(
+        "albumentations.RandomBrightnessContrast",
+        {"brightness_limit": (-1, -1), "contrast_limit": (0, 0), "p": 1},
+    )
     data = module(tiny_dataset(), augmentation=[black])
     data.setup("fit")
     assert epoch_of(data, 0)[0].images.max() == 0
@@ -327,17 +328,23 @@ def test_given_transforms_are_used_for_training(tiny_dataset: MakeDataset) -> No
 
 
 @pytest.mark.parametrize(
-    ("transform", "message"),
+    ("name", "size", "message"),
     [
-        (A.Normalize(), "augmentation: makes an image of type float32 .*Leave out"),
-        (A.RandomCrop(500, 500), r"augmentation: fails on .*\.jpg \(.*[Cc]rop"),
+        ("Normalize", {}, "augmentation: makes an image of type float32 .*Leave out"),
+        (
+            "RandomCrop",
+            {"height": 500, "width": 500},
+            r"augmentation: fails on .*\.jpg \(.*[Cc]rop",
+        ),
     ],
 )
 def test_given_transforms_fail_before_the_training(
-    tiny_dataset: MakeDataset, transform: A.BasicTransform, message: str
+    tiny_dataset: MakeDataset, name: str, size: dict[str, int], message: str
 ) -> None:
+    transform = Transform(f"albumentations.{name}", size)
+    data = module(tiny_dataset(), augmentation=[transform])
     with pytest.raises(ConfigError, match=message):
-        module(tiny_dataset(), augmentation=[transform]).setup("fit")
+        data.setup("fit")
 
 
 class Mean(L.LightningModule):

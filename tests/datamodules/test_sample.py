@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clothing_lightning.data.drawing import LABELS
-from clothing_lightning.data.splits import Split
+from clothing_lightning.data.options import Split
 from clothing_lightning.datamodules import sample
 from clothing_lightning.datamodules.sample import Sample
 from clothing_lightning.errors import ConfigError, StorageError

@@ -13,8 +13,8 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 from torch.utils.data import DataLoader
 
-from clothing_lightning.data.augmentation import Preprocessing
 from clothing_lightning.data.dataset import Batch
+from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.models.schedules import WarmupCosine
