@@ -7,11 +7,12 @@ never starts from random weights because others could not be had.
 
 import difflib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import timm
+import torch
 from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrained
 from torch import nn
 
@@ -64,8 +65,39 @@ def create_backbone(
     return network
 
 
-def check_backbone(backbone: str) -> None:
+def create_on_meta(
+    backbone: str, image_size: tuple[int, int], num_classes: int | None = None
+) -> nn.Module:
+    """Build a network without weights and without memory for them.
+
+    Args:
+        backbone: timm's name, with or without a weight tag.
+        image_size: Height and width, for networks whose parameters depend on it.
+        num_classes: Outputs of the head; by default timm's own number.
+
+    Raises:
+        ConfigError: If there is no such network, or none of that size.
+    """
+    check_backbone(backbone, "backbone")
+    name = backbone.partition(".")[0]
+    options: dict[str, Any] = (
+        {} if num_classes is None else {"num_classes": num_classes}
+    )
+    cfg = get_pretrained_cfg(backbone)
+    own_size = cfg is None or tuple(cfg.input_size[1:]) == image_size
+    with torch.device("meta"):
+        if not own_size:
+            with suppress(TypeError):  # most take any size and do not ask for it
+                return timm.create_model(name, img_size=image_size, **options).eval()
+        return timm.create_model(name, **options).eval()
+
+
+def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> None:
     """Refuse a name that timm does not know.
+
+    Args:
+        backbone: The name, with or without a weight tag.
+        option: Where it was given.
 
     Raises:
         ConfigError: With the closest names.
@@ -76,15 +108,12 @@ def check_backbone(backbone: str) -> None:
         hint = (
             f"Closest names: {', '.join(near)}." if near else "See timm.list_models()."
         )
-        raise ConfigError(
-            f"model.init_args.backbone: {backbone!r} is not a timm model. {hint}"
-        )
+        raise ConfigError(f"{option}: {backbone!r} is not a timm model. {hint}")
     tags = [known.partition(".")[2] for known in list_pretrained(f"{name}.*")]
     if tag and tag not in tags:
         known = f"It has: {', '.join(tags)}" if tags else "It has none"
         raise ConfigError(
-            f"model.init_args.backbone: {name!r} has no weights with the tag {tag!r}. "
-            f"{known}."
+            f"{option}: {name!r} has no weights with the tag {tag!r}. {known}."
         )
 
 

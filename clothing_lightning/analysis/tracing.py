@@ -1,0 +1,344 @@
+"""One forward pass on the meta device that records every layer of a network.
+
+Tensors have no contents there, so neither weights nor memory are needed. The pass meets
+whatever the network does, with functional calls and control flow, and module hooks tell
+which layer does it.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from clothing_lightning.analysis.counting import macs, other_flops
+from clothing_lightning.analysis.layout import (
+    Field,
+    LayoutError,
+    Meeting,
+    Mixing,
+    image,
+)
+from clothing_lightning.analysis.propagation import (
+    RULES,
+    Call,
+    elementwise,
+    is_elementwise,
+)
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Operation:
+    """One call of a torch operation.
+
+    Attributes:
+        layer: The innermost module that made it.
+        name: Of the operation.
+        macs: Multiply-accumulates.
+        other_flops: Other arithmetic operations.
+        meetings: Paths out of step that it joins.
+        mixings: Positions that it sums over.
+        unknown: Why nobody can say what its result sees; None if that is known.
+        seen: What its (first) result sees; None if that is unknown, or nothing.
+        shape: Of its (first) result.
+    """
+
+    layer: str
+    name: str
+    macs: int
+    other_flops: int
+    meetings: list[Meeting]
+    mixings: list[Mixing]
+    unknown: str | None
+    seen: Field | None
+    shape: Shape
+
+
+@dataclass
+class LayerCall:
+    """One call of a module.
+
+    Attributes:
+        name: Its path in the network; empty for the network itself.
+        module: The module.
+        input_shape: Of the first tensor that it is given.
+        output_shape: Of the first that it returns.
+        operations: Those that it makes itself, not through a module inside of it.
+        seen: What the output sees.
+    """
+
+    name: str
+    module: nn.Module
+    input_shape: Shape = ()
+    output_shape: Shape = ()
+    operations: list[Operation] = field(default_factory=list)
+    seen: Field | None = None
+
+
+@dataclass
+class Trace:
+    """What a forward pass did.
+
+    Attributes:
+        calls: Of all modules, in the order in which they began.
+        operations: All of them, in order.
+        features: What the features see that the classifier is given.
+        features_shape: Their shape.
+        features_at: Number of operations until they are there.
+        peak_activation_bytes: The most that tensors made on the way hold at one time.
+    """
+
+    calls: list[LayerCall]
+    operations: list[Operation]
+    features: Field | None
+    features_shape: Shape
+    features_at: int
+    peak_activation_bytes: int
+
+
+def trace(
+    network: nn.Module,
+    image_size: tuple[int, int],
+    *,
+    until: str | None = None,
+    append: Callable[[Tensor], nn.Module] | None = None,
+) -> Trace:
+    """Send an image through a network whose parameters are on the meta device.
+
+    Features are what ``forward_features`` returns, as in timm, or else the last tensor
+    that has positions.
+
+    Args:
+        network: In eval mode; it is left as it was.
+        image_size: Height and width in pixels.
+        until: Name of the module that is to be the last; what it returns are the
+            features.
+        append: Given the features, returns a module to send them through; what that
+            returns are the features then. What follows in the network is left out.
+
+    Raises:
+        Exception: Whatever the network raises for this size.
+    """
+    images = torch.empty(1, _channels(network), *image_size, device="meta")
+    tracer = _Tracer()
+    tracer.fields[images] = image(images.shape)
+    tracer.until, tracer.append = until, append
+    with torch.inference_mode(), tracer.watching(network), tracer:
+        with suppress(_Reached):
+            network(images)
+        if append is not None and (kept := tracer.features) is not None:
+            tracer.extend(append(kept.tensor), kept.tensor)
+    return tracer.result()
+
+
+def _channels(network: nn.Module) -> int:
+    weights = (p for p in network.parameters() if p.ndim == 4)
+    known = getattr(network, "pretrained_cfg", None)
+    if known:
+        return int(known["input_size"][0])
+    return next((int(w.shape[1]) for w in weights), 3)
+
+
+class _Reached(Exception):  # noqa: N818  a way out, not an error
+    """The last module that is wanted has returned."""
+
+
+class _Features(NamedTuple):
+    tensor: Tensor
+    seen: Field | None
+    operations: int
+
+
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    until: str | None = None
+    append: Any = None
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.fields: Any = WeakIdKeyDictionary()
+        self.calls: list[LayerCall] = []
+        self.open: list[LayerCall] = []
+        self.operations: list[Operation] = []
+        self.features: _Features | None = None
+        self.memory = _Memory()
+
+    def result(self) -> Trace:
+        place, seen = len(self.operations), None
+        shape: Shape = ()
+        if self.features is not None:
+            tensor, seen, place = self.features
+            shape = tuple(tensor.shape)
+        if seen is None:  # no features are named, or they cannot be followed so far
+            for index, operation in enumerate(self.operations[:place]):
+                if operation.seen is not None and operation.seen.axes:
+                    place, seen, shape = index + 1, operation.seen, operation.shape
+        return Trace(self.calls, self.operations, seen, shape, place, self.memory.peak)
+
+    def extend(self, module: nn.Module, given: Tensor) -> None:
+        with self.watching(module, "append."):
+            self._keep(module(given))
+
+    @contextmanager
+    def watching(self, network: nn.Module, prefix: str = "") -> Iterator[None]:
+        hooks = []
+        for name, module in network.named_modules():
+            begin, end = partial(self._begin, prefix + name), self._end
+            hooks.append(module.register_forward_pre_hook(begin, with_kwargs=True))
+            hooks.append(module.register_forward_hook(end))
+        features = getattr(network, "forward_features", None)
+        if features is not None:
+            wrapped = partial(self._note_features, features)
+            network.forward_features = wrapped  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+            if features is not None:
+                del network.forward_features
+
+    def _begin(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = _tensors([*args, *kwargs.values()])
+        call = LayerCall(name, module, tuple(given[0].shape) if given else ())
+        self.open.append(call)
+        self.calls.append(call)
+
+    def _end(self, module: nn.Module, args: Any, output: Any) -> None:
+        call = self.open.pop()
+        made = _tensors([output])
+        if made:
+            call.output_shape = tuple(made[0].shape)
+            call.seen = self.fields.get(made[0])
+        if call.name == self.until:
+            self._keep(output)
+            raise _Reached
+
+    def _note_features(self, features: Any, *args: Any, **kwargs: Any) -> Any:
+        output = features(*args, **kwargs)
+        self._keep(output)
+        if self.append is not None:
+            raise _Reached
+        return output
+
+    def _keep(self, output: Any) -> None:
+        """Note the features: of several tensors, the last one with positions."""
+        made = [(tensor, self.fields.get(tensor)) for tensor in _tensors([output])]
+        with_positions = [pair for pair in made if pair[1] is not None and pair[1].axes]
+        if made:
+            tensor, seen = (with_positions or made)[-1]
+            self.features = _Features(tensor, seen, len(self.operations))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = func._schema.name.partition("::")[2]
+        if not name.startswith("_"):
+            name = name.removesuffix("_")
+        seen = {
+            id(tensor): self.fields[tensor]
+            for tensor in _tensors([*args, *kwargs.values()])
+            if tensor in self.fields
+        }
+        rule = RULES.get(name) or (elementwise if is_elementwise(func) else None)
+        count = macs(name)
+        if rule is None and count is None:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        output = func(*args, **kwargs)
+        self.memory.note(output)
+        if not isinstance(output, Tensor | list | tuple):
+            return output
+        call = Call(name, _arguments(func, args, kwargs), output, seen)
+        operation = Operation(
+            self.open[-1].name if self.open else "",
+            name,
+            count(call) if count else 0,
+            other_flops(call, is_elementwise(func)),
+            call.meetings,
+            call.mixings,
+            None,
+            None,
+            next((tuple(tensor.shape) for tensor in _tensors([output])), ()),
+        )
+        if seen:
+            self._propagate(call, operation, rule)
+        self.operations.append(operation)
+        if self.open:
+            self.open[-1].operations.append(operation)
+        return output
+
+    def _propagate(self, call: Call, operation: Operation, rule: Any) -> None:
+        try:
+            if rule is None:
+                raise LayoutError("there is no rule for it")
+            result = rule(call)
+        except LayoutError as err:
+            operation.unknown, result = str(err), None
+        outputs = (
+            call.output if isinstance(call.output, list | tuple) else [call.output]
+        )
+        several = isinstance(result, list | tuple)
+        results = result if several else [result] * len(outputs)
+        for tensor, seen in zip(outputs, results, strict=False):
+            if seen is not None:
+                self.fields[tensor] = seen
+            elif isinstance(tensor, Tensor):
+                self.fields.pop(tensor, None)
+        operation.seen = results[0] if results else None
+
+
+class _Memory:
+    """Bytes of the tensors that are alive; views share those of their storage."""
+
+    def __init__(self) -> None:
+        self.peak = self.now = 0
+        self.users: dict[int, int] = {}
+
+    def note(self, output: Any) -> None:
+        for tensor in _tensors([output]):
+            storage = tensor.untyped_storage()
+            key, size = storage._cdata, storage.nbytes()
+            self.users[key] = self.users.get(key, 0) + 1
+            if self.users[key] == 1:
+                self.now += size
+                self.peak = max(self.peak, self.now)
+            weakref.finalize(tensor, self._gone, key, size)
+
+    def _gone(self, key: int, size: int) -> None:
+        self.users[key] -= 1
+        if not self.users[key]:
+            del self.users[key]
+            self.now -= size
+
+
+def _tensors(values: Sequence[Any]) -> list[Tensor]:
+    """The tensors among values and in the lists and tuples among them."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _tensors(value)
+        elif isinstance(value, dict):
+            found += _tensors(list(value.values()))
+    return found
+
+
+def _arguments(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    return {
+        argument.name: args[place]
+        if place < len(args)
+        else kwargs.get(argument.name, argument.default_value)
+        for place, argument in enumerate(func._schema.arguments)
+    }
