@@ -140,11 +140,11 @@ def trace(
 
 
 def _channels(network: nn.Module) -> int:
-    weights = (p for p in network.parameters() if p.ndim == 4)
-    known = getattr(network, "pretrained_cfg", None)
-    if known:
-        return int(known["input_size"][0])
-    return next((int(w.shape[1]) for w in weights), 3)
+    """Of the images: those of the first convolution, if they can be an image's."""
+    convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
+    first = next((conv.in_channels for conv in convolutions), 0)
+    known = getattr(network, "pretrained_cfg", None) or {"input_size": (3,)}
+    return first if 1 <= first <= 4 else int(known["input_size"][0])
 
 
 class _Reached(Exception):  # noqa: N818  a way out, not an error
