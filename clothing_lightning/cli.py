@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import re
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
@@ -60,37 +61,55 @@ class Parser(LightningArgumentParser):
         raise inner
 
 
+UNKNOWN = (
+    r"Option '([^']+)' is not accepted|nrecognized arguments: --([^ =]+)"
+    r"|Group '([^']+)' does not accept option '([^']+)'"
+)
+
+
 def _readable(message: str) -> str:
     """Say in our words what jsonargparse found."""
     text = re.sub(r"\s+", " ", message).strip()
-    unknown = re.search(
-        r"Option '([^']+)' is not accepted|nrecognized arguments: --([^ =]+)", text
-    )
-    if unknown:
-        key = unknown[1] or unknown[2]
+    if unknown := re.search(UNKNOWN, text):
+        key = ".".join(part for part in unknown.groups() if part)
         return f"{key}: there is no such option.{_closest(key)}"
+    if required := re.search(r"arguments are required: (\S+)", text):
+        return f"{required[1]}: is not given, and there is no default."
     key_match = re.match(r'Parser key "([^"]+)": ?', text)
     if key_match is None:
         return text[0].lower() + text[1:]
-    key, text = key_match[1], text[key_match.end() :]
-    class_name = re.search(r"Expected a dot import path string: (\S+)", text)
-    if class_name:
-        return (
-            f"{key}: {class_name[1]!r} is not the name of a class that is known here."
-        )
+    return f"{key_match[1]}: {_refusal(text[key_match.end() :])}"
+
+
+def _refusal(text: str) -> str:
+    """Say why a value does not fit."""
+    if absent := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
+        names = [name for name in dir(sys.modules[absent[1]]) if name[0] != "_"]
+        near = difflib.get_close_matches(absent[2], names, n=3, cutoff=0.6)
+        hint = f" Closest names: {', '.join(near)}." if near else ""
+        return f"{absent[1]!r} has no {absent[2]!r}.{hint}"
     value = re.search(r"(?:Given value|Got value): (.*)$", text)
     wanted = re.findall(r"Expected an? (\S.*?)(?:\. Got| - |$| Given)", text)
-    types = [_type_name(name) for name in wanted if not name.startswith("path but")]
-    if not (value and types):
-        return f"{key}: {text}"
-    return f"{key}: {value[1]!r} is not {' or '.join(types)}."
+    paths = ("path but", "dot import path")
+    types = [_type_name(name) for name in wanted if not name.startswith(paths)]
+    if value and set(types) - {"null"}:
+        return f"{value[1]!r} is not {' or '.join(types)}."
+    class_name = re.search(r"Expected a dot import path string: (\S+)", text)
+    if class_name:
+        return f"{class_name[1]!r} is not the name of a class that is known here."
+    if value:
+        return f"{value[1]} is not a class by its name, nor class_path and init_args."
+    return text
+
+
+TYPE_NAMES = {"NoneType": "null", "tuple": "a list such as [a, b]"}
 
 
 def _type_name(name: str) -> str:
     if literal := re.fullmatch(r"typing\.Literal\[(.*)\]", name):
         return f"one of {literal[1]}"
     if plain := re.fullmatch(r"<class '(?:[\w.]*\.)?(\w+)'>", name):
-        return plain[1].replace("NoneType", "null")
+        return TYPE_NAMES.get(plain[1], plain[1])
     return f"a {name}"
 
 
@@ -145,6 +164,12 @@ class FitCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning against arguments that are given."""
         self.config = parser.parse_args(args)
+        seed = self.config.seed_everything
+        if not 0 <= seed < 2**32:
+            raise ConfigError(
+                f"seed_everything is {seed}. It is a whole number from 0 to "
+                f"{2**32 - 1}."
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add our options and links."""

@@ -73,7 +73,9 @@ def _check_yaml(file: Path) -> None:
     except (UnicodeDecodeError, yaml.YAMLError) as err:
         reason = " ".join(str(err).split())
         raise ConfigError(f"{file}: is not YAML in UTF-8 ({reason}).") from err
-    if not isinstance(content, dict | None):
+    if content is None:
+        raise ConfigError(f"{file}: holds no keys. Write some, or leave it out.")
+    if not isinstance(content, dict):
         raise ConfigError(
             f"{file}: holds a {type(content).__name__}, not keys such as data, model "
             "and trainer. See experiments/resnet18.yaml."

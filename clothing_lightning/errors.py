@@ -50,6 +50,10 @@ def user_error_behind(err: BaseException | None) -> UserError | None:
     Returns:
         The nearest `UserError` in the chain of causes, or None.
     """
-    while err is not None and not isinstance(err, UserError):
+    seen: list[BaseException] = []  # `raise err from err` makes a chain a circle
+    while err is not None and not any(err is earlier for earlier in seen):
+        if isinstance(err, UserError):
+            return err
+        seen.append(err)
         err = err.__cause__ or err.__context__
-    return err
+    return None

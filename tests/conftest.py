@@ -6,12 +6,15 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 # Before torch is imported: tiny networks gain nothing from threads, and threads of
 # several processes on few cores wait for each other.
@@ -100,6 +103,22 @@ def workplace(
     for number, handler in handlers.items():
         signal.signal(number, handler)
     client.cache_clear()
+
+
+@pytest.fixture
+def recorded(workplace: Path) -> "Callable[[], list[Run]]":
+    """Function that returns all runs in the store of the working folder."""
+
+    def runs() -> "list[Run]":
+        from mlflow import MlflowClient
+
+        from clothing_lightning.tracking.store import tracking_uri
+
+        store = MlflowClient(tracking_uri())
+        experiments = [found.experiment_id for found in store.search_experiments()]
+        return list(store.search_runs(experiments))
+
+    return runs
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import signal
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -62,6 +63,11 @@ def file_digests(paths: Sequence[Path], workers: int) -> list[str]:
 
 def _file_digest(path: Path) -> str:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would never end
+            raise DataError(
+                f"{path}: is no ordinary file. Put an image there, or take it off the "
+                "list of images."
+            )
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as err:

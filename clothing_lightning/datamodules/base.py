@@ -82,13 +82,15 @@ class PhotoDataModule(L.LightningDataModule):
             ConfigError: If a number is out of range.
         """
         super().__init__()
-        for option, value, least in (
+        numbers: tuple[tuple[str, int | None, int], ...] = (
             ("batch_size", batch_size, 1),
             ("num_workers", num_workers, 0),
             ("image_size", image_size, 16),
             ("train_image_size", train_image_size, 16),
-        ):
-            if value is not None and value < least:
+        )
+        for option, value, least in numbers:
+            needed = option == "batch_size"
+            if (value is None and needed) or (value is not None and value < least):
                 raise ConfigError(
                     f"data.init_args.{option} is {value}. The least is {least}."
                 )

@@ -87,7 +87,8 @@ class ClothingDataset(PhotoDataModule):
         base = os.environ.get("CLOTHING_DATA")
         default = Path(base or "data") / self.name
         root = Path(self.given_root).expanduser() if self.given_root else default
-        if self.download != "no" and not (root.exists() and any(root.iterdir())):
+        empty = root.is_dir() and not any(root.iterdir())
+        if self.download != "no" and (empty or not root.exists()):
             root = self._download(root)
         if not (root / "images.csv").is_file():
             raise DatasetNotFoundError(

@@ -113,8 +113,11 @@ def _answering_at_once() -> Iterator[None]:
 
 def first_line(err: BaseException) -> str:
     """What was behind an error, on one line of at most 200 characters."""
-    while (inner := err.__cause__ or err.__context__) is not None:
-        err = inner
+    seen = [err]  # `raise err from err` makes a chain a circle
+    while inner := err.__cause__ or err.__context__:
+        if any(inner is earlier for earlier in seen):
+            break
+        seen.append(err := inner)
     return (str(err).strip() or type(err).__name__).splitlines()[0][:200]
 
 
