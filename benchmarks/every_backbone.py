@@ -53,7 +53,8 @@ def main() -> None:
 
 def _try(name: str) -> dict[str, Any]:
     cfg = get_pretrained_cfg(name)
-    size = tuple(cfg.input_size[1:]) if cfg else (224, 224)
+    _, height, width = cfg.input_size if cfg else (3, 224, 224)
+    size = height, width
     began = time.perf_counter()
     try:
         report = analyse(create_on_meta(name, size), name, size)
