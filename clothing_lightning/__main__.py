@@ -6,6 +6,8 @@ COMMANDS = """clothing_lightning: which classifier is best on your clothing phot
 
   python -m clothing_lightning.fit EXPERIMENT.yaml [OVERLAY.yaml ...] [--key value ...]
       train, validate, test the best checkpoint, and log all of it to MLflow
+  python -m clothing_lightning.analyze BACKBONE [BACKBONE ...]
+      receptive field and cost of a network, layer by layer, without training
 
 Each command explains itself with --help. The runs: make ui, or mlflow ui
 --backend-store-uri sqlite:///mlruns/mlflow.db

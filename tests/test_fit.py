@@ -213,8 +213,15 @@ def test_changed_parameters_are_told_and_logged_when_resuming(
     assert yaml.safe_load(resumed.read_text())["trainer"]["max_epochs"] == 2
 
 
-def test_sigterm_ends_cleanly(experiment: Path) -> None:
-    words = ["--trainer.max_epochs", "1000", "--data.init_args.num_workers", "1"]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--data.init_args.num_workers=1"],
+        ["--trainer.devices=2", "--trainer.strategy=ddp"],
+    ],
+)
+def test_sigterm_ends_cleanly(words: list[str], experiment: Path) -> None:
+    words = [*words, "--trainer.max_epochs=100000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "clothing_lightning.fit", str(experiment), *words],
         stdout=subprocess.PIPE,
@@ -468,3 +475,23 @@ def test_a_checkpoint_plugin_of_the_user_takes_the_place_of_ours(
     words = [f"--trainer.plugins={json.dumps(plugin)}", "--trainer.max_epochs=1"]
     assert fit.main([str(experiment), *words]) == 0
     assert {"best.ckpt", "last.ckpt"} <= set(NotedCheckpointIO.saved)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trainer.val_check_interval=99"], "must be less than or equal"),
+        (["--model.init_args.optimizer.init_args.lr=-1"], "Invalid learning rate: -1"),
+    ],
+)
+def test_what_a_library_refuses_is_told_and_the_run_is_failed(
+    words: list[str],
+    message: str,
+    experiment: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert fit.main([str(experiment), *words]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "error: the experiment does not hold: " in told
+    assert message in told
+    assert only_run().info.status == "FAILED"

@@ -1,4 +1,4 @@
-"""Every `fit` in the README is run, on tiny data and with a tiny network.
+"""Every command in the README is run; `fit` on tiny data and with a tiny network.
 
 The targets of make are looked up: CI itself runs them. The test of the MLflow UI starts
 the server.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clothing_lightning import fit
+from clothing_lightning import analyze, fit
 from clothing_lightning.tracking.store import where_to_browse
 
 ROOT = Path(__file__).parents[1]
@@ -31,12 +31,13 @@ def commands() -> list[str]:
 
 
 FITS = [c for c in commands() if c.startswith("python -m clothing_lightning.fit ")]
+ANALYSES = [c for c in commands() if c.startswith("python -m clothing_lightning.ana")]
 MAKES = [c for c in commands() if c.startswith("make ")]
 
 
 def test_every_command_is_run_by_one_of_these_tests(workplace: Path) -> None:
     others = {"python -m clothing_lightning", where_to_browse().partition(": ")[2]}
-    assert set(commands()) - {*FITS, *MAKES} <= others
+    assert set(commands()) - {*FITS, *ANALYSES, *MAKES} <= others
     assert len(FITS) >= 5
 
 
@@ -59,6 +60,14 @@ def test_fit(
         overlay.write_text(TINY)
         files.append(str(overlay))
     assert fit.main([*files, *options]) == 0
+
+
+@pytest.mark.parametrize("command", ANALYSES)
+def test_analyze(command: str, workplace: Path) -> None:
+    words = shlex.split(command)[3:]
+    assert analyze.main([*words, *(["--batch=1"] * ("--latency" in words))]) == 0
+    files = [word for word in words if re.search(r"\.(png|html|csv)$", word)]
+    assert all(Path(file).stat().st_size > 1000 for file in files)
 
 
 @pytest.mark.parametrize("command", [*MAKES, "make test", "make smoke"])

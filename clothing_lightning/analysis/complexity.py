@@ -67,7 +67,7 @@ class NetworkReport:
         name: Of the network.
         image_size: Height and width in pixels.
         features_shape: Of what the classifier is given.
-        layers: In the order in which they are called.
+        layers: In the order in which they end.
         field: What the features see.
         params: Parameters of all layers that are called.
         peak_activation_bytes: Most memory that activations need at one time, at batch
@@ -160,14 +160,15 @@ def _layer(call: LayerCall, params: int) -> Layer:
     leaf = not any(True for _ in module.children())
     shape = call.output_shape if leaf or not own else own[-1].shape
     seen = call.seen if leaf or not own else own[-1].seen
+    kernel = _pair(getattr(module, "kernel_size", None))
     filters = [getattr(module, key, None) for key in ("out_channels", "out_features")]
     return Layer(
         name=call.name,
         type=type(module).__name__,
         input_shape=call.input_shape,
         output_shape=shape,
-        kernel=_pair(getattr(module, "kernel_size", None)),
-        stride=_pair(getattr(module, "stride", None)),
+        kernel=kernel,
+        stride=_pair(getattr(module, "stride", None)) if kernel else None,
         groups=getattr(module, "groups", None) if leaf else None,
         filters=next((int(count) for count in filters if count), None),
         params=params,

@@ -88,7 +88,8 @@ class Trace:
     """What a forward pass did.
 
     Attributes:
-        calls: Of all modules, in the order in which they began.
+        calls: Of all modules, in the order in which they ended: blocks come after
+            what is inside of them.
         operations: All of them, in order.
         features: What the features see that the classifier is given.
         features_shape: Their shape.
@@ -127,7 +128,7 @@ def trace(
     Raises:
         Exception: Whatever the network raises for this size.
     """
-    images = torch.empty(1, _channels(network), *image_size, device="meta")
+    images = torch.empty(1, image_channels(network), *image_size, device="meta")
     tracer = _Tracer()
     tracer.fields[images] = image(images.shape)
     tracer.until, tracer.append = until, append
@@ -139,7 +140,7 @@ def trace(
     return tracer.result()
 
 
-def _channels(network: nn.Module) -> int:
+def image_channels(network: nn.Module) -> int:
     """Of the images: those of the first convolution, if they can be an image's."""
     convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
     first = next((conv.in_channels for conv in convolutions), 0)
@@ -180,7 +181,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for index, operation in enumerate(self.operations[:place]):
                 if operation.seen is not None and operation.seen.axes:
                     place, seen, shape = index + 1, operation.seen, operation.shape
-        return Trace(self.calls, self.operations, seen, shape, place, self.memory.peak)
+        calls = [*self.calls, *reversed(self.open)]  # what a truncation left open
+        return Trace(calls, self.operations, seen, shape, place, self.memory.peak)
 
     def extend(self, module: nn.Module, given: Tensor) -> None:
         with self.watching(module, "append."):
@@ -209,10 +211,10 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = _tensors([*args, *kwargs.values()])
         call = LayerCall(name, module, tuple(given[0].shape) if given else ())
         self.open.append(call)
-        self.calls.append(call)
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
         call = self.open.pop()
+        self.calls.append(call)
         made = _tensors([output])
         if made:
             call.output_shape = tuple(made[0].shape)

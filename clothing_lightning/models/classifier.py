@@ -83,6 +83,7 @@ class ClothingClassifier(L.LightningModule):
                 raise ConfigError(
                     f"model.init_args.{option} is {rate}. It is from 0 to below 1."
                 )
+        self.backbone = backbone
         self.class_names = class_names
         self.label_smoothing = label_smoothing
         self.freeze_backbone = freeze_backbone

@@ -103,10 +103,10 @@ def message_figure(sentence: str) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; a character that no font has becomes a box."""
+    """Write a figure in the format of its suffix; what no font has becomes a box."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(path, dpi=DPI, facecolor="white", format="png")
+        figure.savefig(path, dpi=DPI, facecolor="white")
 
 
 def _columns(text: str) -> int:

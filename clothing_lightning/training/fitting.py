@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import CheckpointIO
 
@@ -79,7 +79,7 @@ class ExperimentCLI(FitCLI):
             filename="last", save_on_train_epoch_end=True, enable_version_counter=False
         )
         self.recorder, self.logger = RunRecorder(self.best), RunLogger()
-        ours: list[Callback] = [self.recorder, last]
+        ours: list[Callback] = [self.recorder, last, TermSignal()]
         if self.config_init.trainer.enable_progress_bar is not False:
             ours.append(Progress())
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": ours}
@@ -102,6 +102,21 @@ class ExperimentCLI(FitCLI):
         plugins = asked if isinstance(asked, list) else [asked] if asked else []
         theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         return plugins if theirs else [*plugins, WholeCheckpointIO()]
+
+
+class TermSignal(Callback):
+    """Takes SIGTERM back from Lightning, whose handler never ends on several devices.
+
+    It waits for the other devices, which wait for this one in a collective call.
+    """
+
+    def on_sanity_check_start(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> None:
+        """Interrupt at once."""
+        signal.signal(signal.SIGTERM, _interrupt)
+
+    on_train_start = on_test_start = on_sanity_check_start
 
 
 def fit(arguments: Arguments) -> int:
@@ -161,7 +176,7 @@ def _train_and_test(cli: ExperimentCLI) -> None:
         from clothing_lightning.training.reporting import write_reports
 
         say("Writing the reports")
-        write_reports(cli.run, cli.datamodule, cli.best)
+        write_reports(cli.run, cli.model, cli.datamodule, cli.best)
 
 
 def _load_weights(model: torch.nn.Module, checkpoint: Path) -> None:
@@ -191,6 +206,8 @@ def _explained(err: BaseException, cli: ExperimentCLI) -> BaseException:
     text = str(err).strip()
     if isinstance(err, MisconfigurationException):
         return ConfigError(f"the experiment does not hold: {text}")
+    if isinstance(err, ValueError) and _refused_by_a_library(err):
+        return ConfigError(f"the experiment does not hold: {text}")
     if isinstance(err, UserError) or not isinstance(err, OSError | RuntimeError):
         return err
     if "DataLoader worker" in text and ("No space left" in text or "killed" in text):
@@ -206,3 +223,12 @@ def _explained(err: BaseException, cli: ExperimentCLI) -> BaseException:
 
         return cannot_save(cli.run, err)
     return err
+
+
+def _refused_by_a_library(err: ValueError) -> bool:
+    """Whether Lightning or an optimizer raised it, as they do of settings."""
+    trace = err.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = str(trace.tb_frame.f_globals.get("__name__")) if trace else ""
+    return name.startswith(("lightning.", "torch.optim."))

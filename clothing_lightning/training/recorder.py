@@ -1,6 +1,6 @@
 """The callback that keeps predictions and draws the confusion matrix as it develops."""
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from clothing_lightning.analysis.classification import confusion_matrix
 from clothing_lightning.reports.confusion import confusion_figure
 from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.training.network_report import keep_first_field
+
+if TYPE_CHECKING:
+    from clothing_lightning.models.classifier import ClothingClassifier
 
 Outputs = dict[str, torch.Tensor]
 
@@ -37,6 +41,9 @@ class RunRecorder(Callback):
         """Save a checkpoint at once, so that a run can be continued from anywhere."""
         if self.best.dirpath and trainer.global_step == 0:
             trainer.save_checkpoint(f"{self.best.dirpath}/last.ckpt")
+            if self.run is not None:
+                model = cast("ClothingClassifier", pl_module)
+                keep_first_field(self.run, model, trainer.datamodule)  # type: ignore[attr-defined]
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *args: Any

@@ -6,14 +6,19 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from clothing_lightning.analysis.classification import summary
 from clothing_lightning.datamodules import PhotoDataModule
+from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.reports.classification import write_classification_report
 from clothing_lightning.reports.curves import learning_curves
 from clothing_lightning.reports.style import save
 from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.training.network_report import draw_fields
 
 
 def write_reports(
-    run: TrackedRun, data: PhotoDataModule, checkpoint: ModelCheckpoint
+    run: TrackedRun,
+    model: ClothingClassifier,
+    data: PhotoDataModule,
+    checkpoint: ModelCheckpoint,
 ) -> None:
     """Write ``reports/`` of a run, and the validation metrics of its best epoch."""
     folder = run.folder / "reports"
@@ -30,6 +35,7 @@ def write_reports(
     epoch = best_epoch(checkpoint)
     save(learning_curves(history, best_epoch=epoch), folder / "learning_curves.png")
     history.to_csv(folder / "learning_curves.csv", index_label="epoch")
+    draw_fields(run, model, data)
     run.publish(folder)
 
 

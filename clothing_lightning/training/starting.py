@@ -21,6 +21,7 @@ from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.style import save
 from clothing_lightning.tracking.run import TrackedRun
 from clothing_lightning.training.console import say, warn
+from clothing_lightning.training.network_report import describe_network
 
 if TYPE_CHECKING:
     from clothing_lightning.tracking.read import PastRun
@@ -89,6 +90,8 @@ def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
     size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state)
     params = sum(parameter.numel() for parameter in cli.model.network.parameters())
     run.log_results({"model/params": params, "model/size_mb": size_bytes / 1e6})
+    if cli.past is None:
+        describe_network(run, cli.model, data)
 
 
 def _require_same_images(past: "PastRun", digest_now: str) -> None:

@@ -49,11 +49,14 @@ class Attention(nn.Module):
         tokens = self.qkv(images.flatten(2).transpose(1, 2))
         q, k, v = (part.unsqueeze(1) for part in tokens.split(4, dim=-1))
         if self.how == "fused":
-            return F.scaled_dot_product_attention(q, k, v)
+            fused: Tensor = F.scaled_dot_product_attention(q, k, v)
+            return fused
         if self.how == "einsum":
             scores = torch.einsum("bhnd,bhmd->bhnm", q, k).softmax(-1)
-            return torch.einsum("bhnm,bhmd->bhnd", scores, v)
-        return (q @ k.transpose(-2, -1)).softmax(-1) @ v
+            mixed: Tensor = torch.einsum("bhnm,bhmd->bhnd", scores, v)
+            return mixed
+        product: Tensor = (q @ k.transpose(-2, -1)).softmax(-1) @ v
+        return product
 
 
 @pytest.mark.parametrize("how", ["fused", "einsum", "matmul"])

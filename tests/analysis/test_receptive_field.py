@@ -36,7 +36,8 @@ def conv(
 ) -> Tensor:
     groups = options.get("groups", 1)
     weight = ones(x, out or x.shape[1], x.shape[1] // groups, *kernel)
-    return F.conv2d(x, weight, **options)
+    made: Tensor = F.conv2d(x, weight, **options)  # type: ignore[call-overload]
+    return made
 
 
 Window = tuple[int, int]

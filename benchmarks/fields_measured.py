@@ -1,0 +1,65 @@
+"""Derived receptive fields against fields measured by gradients.
+
+    python benchmarks/fields_measured.py [NAME ...]
+
+Prints how many agree in size, stride and padding, and each that does not. The list of
+architectures, by family, is in convolutional.txt.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from rich.progress import track
+from timm.models import get_pretrained_cfg
+
+from clothing_lightning.analysis.complexity import analyse
+from clothing_lightning.analysis.field import ReceptiveField
+from clothing_lightning.analysis.measured_field import measured_field
+from clothing_lightning.models.backbones import create_on_meta
+
+LIST = Path(__file__).with_name("convolutional.txt")
+
+
+def main() -> None:
+    """Print the share that agrees, and each that does not."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    families = families_of(LIST)
+    names = parser.parse_args().names or [n for all_ in families.values() for n in all_]
+    began = time.perf_counter()
+    agreed = set()
+    for name in track(names, "measuring"):
+        derived, measured = fields(name)
+        if derived == measured:
+            agreed.add(name)
+        else:
+            print(f"{name}: derived {derived}, measured {measured}")
+    touched = [f for f, members in families.items() if agreed & set(members)]
+    print(f"{len(agreed)} of {len(names)} agree, of {len(touched)} families")
+    print(f"{(time.perf_counter() - began) / 60:.1f} min")
+
+
+def families_of(file: Path) -> dict[str, list[str]]:
+    """Names by family."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    parts = (line.partition(":") for line in lines if not line.startswith("#"))
+    return {family: names.split() for family, _, names in parts}
+
+
+def fields(name: str) -> tuple[ReceptiveField | None, ReceptiveField | str]:
+    """Field of a network by both ways; of the second, or why there is none."""
+    cfg = get_pretrained_cfg(name)
+    channels, height, width = cfg.input_size if cfg else (3, 224, 224)
+    network = create_on_meta(name, (height, width))
+    derived = analyse(network, name, (height, width)).field.field
+    try:
+        return derived, measured_field(
+            network, image_size=(height, width), channels=channels
+        )
+    except ValueError as err:
+        return derived, str(err)
+
+
+if __name__ == "__main__":
+    main()
