@@ -10,6 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
+import timm
 from rich.progress import track
 from timm.models import get_pretrained_cfg
 
@@ -51,11 +52,13 @@ def fields(name: str) -> tuple[ReceptiveField | None, ReceptiveField | str]:
     """Field of a network by both ways; of the second, or why there is none."""
     cfg = get_pretrained_cfg(name)
     channels, height, width = cfg.input_size if cfg else (3, 224, 224)
-    network = create_on_meta(name, (height, width))
-    derived = analyse(network, name, (height, width)).field.field
+    size = height, width
+    derived = analyse(create_on_meta(name, size), name, size).field.field
     try:
         return derived, measured_field(
-            network, image_size=(height, width), channels=channels
+            timm.create_model(name.partition(".")[0]),
+            image_size=size,
+            channels=channels,
         )
     except ValueError as err:
         return derived, str(err)

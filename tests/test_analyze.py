@@ -117,10 +117,12 @@ def test_latency_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["test_resnet", "--latency", "--batch=2", "--image-size=64", "--json"]
     assert analyze.main(words) == 0
     (found,) = objects(capsys)
-    times = found["latency_ms"]
-    assert isinstance(times, list)
-    assert [entry["batch"] for entry in times] == [1, 2]
-    assert all(0 < entry["p50"] <= entry["p95"] for entry in times)
+    times = [found["latency_ms"], found["latency_batch_ms"]]
+    for batch, entry in zip((1, 2), times, strict=True):
+        assert isinstance(entry, dict)
+        assert set(entry) == {"p50", "p95", "batch", "threads"}
+        assert entry["batch"] == batch
+        assert 0 < entry["p50"] <= entry["p95"]
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,8 @@ def as_json(report: NetworkReport, timed: "Sequence[Latency]" = ()) -> str:
         "receptive_field": seen,
         "layers": [_layer(layer) for layer in report.layers],
     }
-    mine = [entry for entry in timed if entry.name == report.title]
-    if mine:
-        found["latency_ms"] = [_latency(entry) for entry in mine]
+    mine = [_latency(entry) for entry in timed if entry.name == report.title]
+    found |= dict(zip(("latency_ms", "latency_batch_ms"), mine, strict=False))
     return json.dumps(found)
 
 
