@@ -30,7 +30,7 @@ class Layer:
         stride: Likewise.
         groups: Of convolutions.
         filters: Output channels of convolutions and linear layers.
-        params: Its own parameters; 0 if it has been called before.
+        params: Those that it uses, less those that a layer before it has used.
         macs: Multiply-accumulates.
         other_flops: Arithmetic beside them.
         activation_bytes: Of its output in float32.
@@ -69,7 +69,7 @@ class NetworkReport:
         features_shape: Of what the classifier is given.
         layers: In the order in which they end.
         field: What the features see.
-        params: Parameters of all layers that are called.
+        params: Parameters that are used.
         peak_activation_bytes: Most memory that activations need at one time, at batch
             size 1 in float32, with each freed as soon as nothing needs it.
     """
@@ -145,16 +145,13 @@ def analyse(
 
 
 def _layers(made: Trace) -> Iterable[Layer]:
-    counted: set[int] = set()
     for call in made.calls:
-        new = [p for p in call.module.parameters(recurse=False) if id(p) not in counted]
-        counted |= {id(parameter) for parameter in new}
-        layer = _layer(call, sum(parameter.numel() for parameter in new))
+        layer = _layer(call)
         if layer.params or layer.macs or layer.other_flops or layer.kernel:
             yield layer
 
 
-def _layer(call: LayerCall, params: int) -> Layer:
+def _layer(call: LayerCall) -> Layer:
     module = call.module
     own = call.operations
     leaf = not any(True for _ in module.children())
@@ -171,7 +168,7 @@ def _layer(call: LayerCall, params: int) -> Layer:
         stride=_pair(getattr(module, "stride", None)) if kernel else None,
         groups=getattr(module, "groups", None) if leaf else None,
         filters=next((int(count) for count in filters if count), None),
-        params=params,
+        params=call.params,
         macs=sum(operation.macs for operation in own),
         other_flops=sum(operation.other_flops for operation in own),
         activation_bytes=4 * _entries(shape),

@@ -73,6 +73,7 @@ class LayerCall:
         output_shape: Of the first that it returns.
         operations: Those that it makes itself, not through a module inside of it.
         seen: What the output sees.
+        params: Parameters that its operations are the first to use.
     """
 
     name: str
@@ -81,6 +82,7 @@ class LayerCall:
     output_shape: Shape = ()
     operations: list[Operation] = field(default_factory=list)
     seen: Field | None = None
+    params: int = 0
 
 
 @dataclass
@@ -132,11 +134,13 @@ def trace(
     tracer = _Tracer()
     tracer.fields[images] = image(images.shape)
     tracer.until, tracer.append = until, append
-    with torch.inference_mode(), tracer.watching(network), tracer:
-        with suppress(_Reached):
+    with torch.inference_mode(), tracer.watching(network):
+        with tracer, suppress(_Reached):
             network(images)
         if append is not None and (kept := tracer.features) is not None:
-            tracer.extend(append(kept.tensor), kept.tensor)
+            module = append(kept.tensor)  # whose making is not traced
+            with tracer:
+                tracer.extend(module, kept.tensor)
     return tracer.result()
 
 
@@ -170,6 +174,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self.features: _Features | None = None
         self.memory = _Memory()
+        self.used: set[int] = set()  # parameters, by their id
 
     def result(self) -> Trace:
         place, seen = len(self.operations), None
@@ -191,6 +196,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @contextmanager
     def watching(self, network: nn.Module, prefix: str = "") -> Iterator[None]:
         hooks = []
+        self.memory.leave_out([*network.parameters(), *network.buffers()])
         for name, module in network.named_modules():
             begin, end = partial(self._begin, prefix + name), self._end
             hooks.append(module.register_forward_pre_hook(begin, with_kwargs=True))
@@ -245,10 +251,10 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func._schema.name.partition("::")[2]
         if not name.startswith("_"):
             name = name.removesuffix("_")
+        given = _tensors([*args, *kwargs.values()])
+        self._note_parameters(given)
         seen = {
-            id(tensor): self.fields[tensor]
-            for tensor in _tensors([*args, *kwargs.values()])
-            if tensor in self.fields
+            id(tensor): self.fields[tensor] for tensor in given if tensor in self.fields
         }
         rule = RULES.get(name) or (elementwise if is_elementwise(func) else None)
         count = macs(name)
@@ -280,6 +286,14 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.open[-1].operations.append(operation)
         return output
 
+    def _note_parameters(self, given: list[Tensor]) -> None:
+        """Count parameters where they are used, be their module called or not."""
+        for tensor in given:
+            if isinstance(tensor, nn.Parameter) and id(tensor) not in self.used:
+                self.used.add(id(tensor))
+                if self.open:
+                    self.open[-1].params += tensor.numel()
+
     def _propagate(self, call: Call, operation: Operation, rule: Any) -> None:
         try:
             if rule is None:
@@ -306,6 +320,11 @@ class _Memory:
     def __init__(self) -> None:
         self.peak = self.now = 0
         self.users: dict[int, int] = {}
+
+    def leave_out(self, tensors: list[Tensor]) -> None:
+        """Not to count views of these, such as a weight in another shape."""
+        for tensor in tensors:
+            self.users.setdefault(tensor.untyped_storage()._cdata, 1)
 
     def note(self, output: Any) -> None:
         for tensor in _tensors([output]):
