@@ -87,6 +87,11 @@ def test_a_run_holds_all_that_the_design_names(
         "reports/test_confident_mistakes.png",
         "reports/val_per_class.md",
         "reports/learning_curves.png",
+        "reports/complexity.csv",
+        "reports/receptive_field.json",
+        "reports/receptive_field.png",
+        "reports/effective_field_start.npz",
+        "reports/effective_field.png",
     } <= files
     images = [name for name in files if name.startswith("images/val~confusion_matrix")]
     assert len([name for name in images if name.endswith(".png")]) == 3
@@ -126,6 +131,21 @@ def test_metrics_parameters_tags_and_input(experiment: Path) -> None:
     )
     findings = json.loads((folder_of(run) / "data" / "findings.json").read_text())
     assert findings["rows"] == 40
+
+
+def test_cost_and_receptive_field_are_those_of_the_network(experiment: Path) -> None:
+    assert fit.main([str(experiment), "--trainer.max_epochs=1"]) == 0
+    run = only_run()
+    found = json.loads((folder_of(run) / "reports/receptive_field.json").read_text())
+    metrics = run.data.metrics
+    assert metrics["model/params"] == found["params"]
+    assert metrics["model/macs"] == found["macs"] > 1000
+    assert metrics["model/flops"] == 2 * found["macs"]
+    assert metrics["model/receptive_field_px"] == 167
+    assert found["receptive_field"]["size_px"] == [167, 167]
+    layers = pd.read_csv(folder_of(run) / "reports/complexity.csv")
+    assert layers["macs"].sum() == found["macs"]
+    assert layers["params"].sum() == found["params"]
 
 
 def test_the_logged_configuration_alone_gives_the_run_again(experiment: Path) -> None:
