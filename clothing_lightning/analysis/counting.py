@@ -7,7 +7,7 @@ counted by a convention, stated at `other_flops`.
 from collections.abc import Callable
 from math import prod
 
-from clothing_lightning.analysis.propagation import Call
+from clothing_lightning.analysis.propagation.call import UNTAGGED, Call
 
 Count = Callable[[Call], int]
 
@@ -74,7 +74,7 @@ _MACS: dict[str, Count] = {
 }
 
 _PER_ENTRY = {
-    "hardswish": 1,
+    **dict.fromkeys(UNTAGGED, 1),
     "softmax": 3,
     "_softmax": 3,
     "batch_norm": 2,

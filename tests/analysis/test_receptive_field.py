@@ -238,6 +238,21 @@ def test_an_unknown_operation_is_named() -> None:
     assert found["field"] == ReceptiveField((3, 3), (1, 1), (0, 0))
 
 
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.PReLU(3, device="meta"),
+        *(nn.Hardswish(), nn.Hardtanh(inplace=True), nn.LeakyReLU(inplace=True)),
+        *(nn.ELU(), nn.GELU(), nn.Mish(), nn.Softplus(), nn.LogSigmoid()),
+    ],
+    ids=lambda activation: type(activation).__name__,
+)
+def test_activations_see_what_they_are_given(activation: nn.Module) -> None:
+    found = report_of(lambda x: conv(activation(conv(x))))
+    assert found["unknown_ops"] == []
+    assert found["field"] == ReceptiveField((5, 5), (1, 1), (0, 0))
+
+
 def test_what_looks_at_the_whole_image_is_told_with_its_layer() -> None:
     with torch.device("meta"):
         network = timm.create_model("seresnet18").eval()

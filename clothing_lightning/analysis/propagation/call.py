@@ -103,7 +103,14 @@ def is_elementwise(func: torch._ops.OpOverload) -> bool:
     return torch.Tag.pointwise in func.tags
 
 
-@rule("hardswish")  # which torch does not tag as what it is
+# Which torch, or an older version of it, does not tag as what they are.
+UNTAGGED = (
+    *("hardswish", "hardtanh", "leaky_relu", "elu", "prelu", "log_sigmoid"),
+    *("where", "floor_divide", "masked_fill"),
+)
+
+
+@rule(*UNTAGGED)
 def elementwise(call: Call) -> Field:
     """Every entry of the result sees what the entries see that it is made of."""
     found = [call.fields[key] for key in dict.fromkeys(_ids(call))]
