@@ -1,15 +1,19 @@
 """Derived windows, held against gradients at every position, and known answers."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from clothing_lightning.analysis.field import ReceptiveField
+from clothing_lightning.analysis.measured_field import measured_field
 from clothing_lightning.analysis.receptive_field import field_report
 from clothing_lightning.analysis.tracing import trace
 
@@ -295,3 +299,77 @@ def test_the_window_of_a_position() -> None:
     field = ReceptiveField((7, 5), (4, 2), (3, 0))
     assert field.window((0, 0)) == (-3, 0, 4, 5)
     assert field.window((2, 3)) == (5, 6, 12, 11)
+
+
+def convolution(
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: int,
+    groups: int,
+) -> nn.Module:
+    """With no more padding than the kernel reaches from its centre."""
+    height, width = (
+        min(wanted, dilation * (size - 1) // 2)
+        for wanted, size in zip(padding, kernel, strict=True)
+    )
+    return nn.Conv2d(3, 3, kernel, stride, (height, width), dilation, groups)
+
+
+def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(least, most), st.integers(least, most))
+
+
+convolutions = st.builds(
+    convolution,
+    pairs(1, 5),
+    pairs(1, 3),
+    pairs(0, 4),
+    st.integers(1, 3),
+    st.sampled_from([1, 3]),
+)
+pools = st.one_of(
+    st.builds(nn.MaxPool2d, st.integers(2, 3), st.integers(1, 2), st.integers(0, 1)),
+    st.builds(nn.AvgPool2d, st.integers(1, 3), st.integers(1, 3)),
+)
+
+
+class Residual(nn.Module):
+    """Two convolutions that keep the size, and what they are added to."""
+
+    def __init__(self, kernel: int, dilation: int) -> None:
+        super().__init__()
+        conv = partial(nn.Conv2d, 3, 3, kernel, dilation=dilation, padding="same")
+        self.body = nn.Sequential(
+            conv(), nn.BatchNorm2d(3), nn.ReLU(), conv(bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = x + self.body(x)
+        return made
+
+
+residuals = st.builds(Residual, st.sampled_from([1, 3, 5]), st.integers(1, 2))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.one_of(convolutions, pools, residuals), min_size=1, max_size=5))
+def test_random_networks_have_the_field_that_is_measured(
+    layers: list[nn.Module],
+) -> None:
+    network = nn.Sequential(*layers).eval()
+    measured = measured_field(network)
+    found = field_report(trace(network.to("meta"), (96, 96)), (96, 96))
+    assert found.field == measured
+    assert found.is_uniform
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["test_resnet", "resnet18", "mobilenetv2_050", "tf_efficientnet_lite0", "vgg11"],
+)
+def test_real_networks_have_the_field_that_is_measured(name: str) -> None:
+    network = timm.create_model(name).eval()
+    size = 224, 224
+    measured = measured_field(network, image_size=size)
+    assert field_report(trace(network.to("meta"), size), size).field == measured
