@@ -141,11 +141,20 @@ def _facts(report: NetworkReport) -> dict[str, str]:
         "size in MB": ", ".join(f"{report.size_mb(k):.1f} {k}" for k in BYTES),
         "peak activations": f"{report.peak_activation_bytes / 1e6:.1f} MB (batch 1)",
         "receptive field": f"{_size(field.size_px)} px" if field else "not known",
+        "field / image side": _share(report),
         "effective stride": f"{_size(field.stride_px)} px" if field else "not known",
         "effective padding": f"{_size(field.padding_px)} px" if field else "not known",
         "positions": _size(report.field.grid),
         "whole image from": report.field.global_from or "none before the classifier",
     }
+
+
+def _share(report: NetworkReport) -> str:
+    field = report.field.field
+    if field is None:
+        return "not known"
+    shares = zip(field.size_px, report.image_size, strict=True)
+    return " x ".join(dict.fromkeys(f"{size / side:.2f}" for size, side in shares))
 
 
 def _show_one(console: Console, report: NetworkReport) -> None:
