@@ -57,11 +57,14 @@ def report_of(model: ClothingClassifier, data: PhotoDataModule) -> NetworkReport
 
 
 def keep_first_field(
-    run: TrackedRun, model: ClothingClassifier, data: PhotoDataModule
+    run: TrackedRun,
+    model: ClothingClassifier,
+    data: PhotoDataModule,
+    report: NetworkReport,
 ) -> None:
     """Store the effective receptive field that the network has before its training."""
     with _run_goes_on("effective receptive field"):
-        found = _field(model, data)
+        found = _field(model, data, report)
         np.savez_compressed(
             run.folder / "reports" / START,
             heat=found.heat,
@@ -80,7 +83,7 @@ def draw_fields(
         report = report_of(model, data)
         photo = _photos(data, 1)[0].numpy()
         save(window_figure(photo, report), folder / "receptive_field.png")
-        trained = _field(model, data)
+        trained = _field(model, data, report)
         fields = {"trained": trained}
         if (folder / START).is_file():
             fields = {"at the start": _stored(folder / START), **fields}
@@ -89,9 +92,11 @@ def draw_fields(
         save(effective_field_figure(fields, window), folder / "effective_field.png")
 
 
-def _field(model: ClothingClassifier, data: PhotoDataModule) -> EffectiveField:
-    macs = max(report_of(model, data).macs, 1)
-    count = min(max(MACS_TO_SPEND // macs, FEWEST_IMAGES), MOST_IMAGES)
+def _field(
+    model: ClothingClassifier, data: PhotoDataModule, report: NetworkReport
+) -> EffectiveField:
+    affordable = MACS_TO_SPEND // max(report.macs, 1)
+    count = min(max(affordable, FEWEST_IMAGES), MOST_IMAGES)
     images = data.preprocessing.normalise(_photos(data, count))
     return effective_field(model.network, images)
 

@@ -16,6 +16,7 @@ from clothing_lightning.tracking.run import TrackedRun
 from clothing_lightning.training.network_report import keep_first_field
 
 if TYPE_CHECKING:
+    from clothing_lightning.analysis.complexity import NetworkReport
     from clothing_lightning.models.classifier import ClothingClassifier
 
 Outputs = dict[str, torch.Tensor]
@@ -27,9 +28,11 @@ class RunRecorder(Callback):
     Attributes:
         run: What to record into; None on all devices but the first.
         stage: What the next test is called: ``test`` or ``test_last``.
+        network: What the network of a new run sees and costs; None if that is unknown.
     """
 
     run: TrackedRun | None = None
+    network: "NetworkReport | None" = None
 
     def __init__(self, best: ModelCheckpoint) -> None:
         """Record validation when this callback finds it best."""
@@ -41,9 +44,10 @@ class RunRecorder(Callback):
         """Save a checkpoint at once, so that a run can be continued from anywhere."""
         if self.best.dirpath and trainer.global_step == 0:
             trainer.save_checkpoint(f"{self.best.dirpath}/last.ckpt")
-            if self.run is not None:
+            if self.run is not None and self.network is not None:
                 model = cast("ClothingClassifier", pl_module)
-                keep_first_field(self.run, model, trainer.datamodule)  # type: ignore[attr-defined]
+                data = trainer.datamodule  # type: ignore[attr-defined]
+                keep_first_field(self.run, model, data, self.network)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *args: Any

@@ -91,7 +91,7 @@ def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
     params = sum(parameter.numel() for parameter in cli.model.network.parameters())
     run.log_results({"model/params": params, "model/size_mb": size_bytes / 1e6})
     if cli.past is None:
-        describe_network(run, cli.model, data)
+        cli.recorder.network = describe_network(run, cli.model, data)
 
 
 def _require_same_images(past: "PastRun", digest_now: str) -> None:
