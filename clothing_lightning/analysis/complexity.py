@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
@@ -171,7 +172,7 @@ def _layer(call: LayerCall) -> Layer:
         params=call.params,
         macs=sum(operation.macs for operation in own),
         other_flops=sum(operation.other_flops for operation in own),
-        activation_bytes=4 * _entries(shape),
+        activation_bytes=4 * prod(shape),
         field=receptive_field(seen) if seen and seen.axes else None,
         sees_all=any(mixing.whole for o in own for mixing in o.mixings),
     )
@@ -183,10 +184,3 @@ def _pair(value: Any) -> tuple[int, ...] | None:
     if isinstance(value, list | tuple) and all(isinstance(v, int) for v in value):
         return tuple(value)
     return None
-
-
-def _entries(shape: Shape) -> int:
-    count = 1
-    for entries in shape:
-        count *= entries
-    return count

@@ -7,7 +7,15 @@ counted by a convention, stated at `other_flops`.
 from collections.abc import Callable
 from math import prod
 
-from clothing_lightning.analysis.propagation.call import UNTAGGED, Call
+from clothing_lightning.analysis.propagation.call import (
+    ATTENTION,
+    CONVOLUTIONS,
+    UNTAGGED,
+    Call,
+    at,
+    is_transposed,
+    pooled_dims,
+)
 
 Count = Callable[[Call], int]
 
@@ -19,9 +27,8 @@ def macs(name: str) -> Count | None:
 
 def _convolution(call: Call) -> int:
     weight = call["weight"]
-    transposed = "transpose" in call.name or call.get("transposed", False)
     # Each weight is used at every output position; of a transposed one, input position.
-    shape = call["input"].shape if transposed else call.output.shape
+    shape = call["input"].shape if is_transposed(call) else call.shape
     spatial = weight.ndim - 2
     return int(prod(shape[-spatial:]) * _batch(call, spatial) * weight.numel())
 
@@ -52,24 +59,10 @@ def _recurrent(call: Call) -> int:
 
 
 _MACS: dict[str, Count] = {
-    **dict.fromkeys(
-        [f"conv{n}d" for n in (1, 2, 3)]
-        + [f"conv_transpose{n}d" for n in (1, 2, 3)]
-        + ["convolution", "_convolution"],
-        _convolution,
-    ),
+    **dict.fromkeys(CONVOLUTIONS, _convolution),
     "linear": _linear,
     **dict.fromkeys(["mm", "bmm", "matmul", "addmm", "baddbmm"], _product),
-    **dict.fromkeys(
-        [
-            "scaled_dot_product_attention",
-            "_scaled_dot_product_flash_attention",
-            "_scaled_dot_product_flash_attention_for_cpu",
-            "_scaled_dot_product_efficient_attention",
-            "_scaled_dot_product_attention_math",
-        ],
-        _attention,
-    ),
+    **dict.fromkeys(ATTENTION, _attention),
     **dict.fromkeys(["lstm", "gru"], _recurrent),
 }
 
@@ -93,8 +86,7 @@ def other_flops(call: Call, is_elementwise: bool) -> int:
     batch norm (scale and shift), 5 of other norms, 3 of a softmax (exponential, sum,
     division).
     """
-    output = call.output[0] if isinstance(call.output, list | tuple) else call.output
-    entries = int(output.numel())
+    entries = int(call.result.numel())
     if call.name in _MACS:
         biased = call.get("bias") is not None or call.name in ("addmm", "baddbmm")
         return entries if biased else 0
@@ -103,11 +95,6 @@ def other_flops(call: Call, is_elementwise: bool) -> int:
     if "adaptive" in call.name or call.name in _PER_ENTRY_READ:
         return int(call.first.numel())
     if "_pool" in call.name:
-        kernel = call["kernel_size"]
-        window = prod(kernel) if len(kernel) > 1 else kernel[0] ** _spatial(call.name)
-        return entries * int(window)
+        sides = [at(call["kernel_size"], place) for place in range(pooled_dims(call))]
+        return entries * prod(sides)
     return entries if is_elementwise else 0
-
-
-def _spatial(name: str) -> int:
-    return int(name[name.index("pool") + 4])

@@ -120,6 +120,11 @@ def size(dim: Dim) -> int:
     return sum(prod(atom.size for atom in segment) for segment in dim)
 
 
+def extent(found: Iterable[Atom]) -> int:
+    """Positions from the first to the last that atoms index, both included."""
+    return sum((atom.size - 1) * atom.weight for atom in found) + 1
+
+
 def atoms(dim: Dim) -> Iterator[Atom]:
     """The atoms of a dimension that index positions."""
     return (atom for segment in dim for atom in segment if atom.axis is not None)
@@ -432,9 +437,8 @@ def _windows(
     whole = [f for f in moving if sorted(f.positions(axis)) == there]
     operands = whole or moving or fields
     windows = operands[0].windows[axis]
-    extent = sum((atom.size - 1) * atom.weight for atom in there) + 1
     for other in operands[1:]:
-        meeting = joined(windows, other.windows[axis], extent)
+        meeting = joined(windows, other.windows[axis], extent(there))
         windows = meeting.windows
         if whole and (meeting.offset_px or not meeting.same_stride):
             meetings.append(Meeting(axis, meeting.offset_px, meeting.same_stride))
@@ -516,9 +520,9 @@ def contracted(field: Field, indices: Iterable[int]) -> tuple[Field, list[Mixing
         summed = [atom for atom in gone if atom.axis == axis]
         if not summed:
             continue
-        span = sum((atom.size - 1) * atom.weight for atom in summed)
+        positions = extent(summed)
         whole = not result.positions(axis)
         if not whole:
-            result = result.see(axis, Windows((0,), (span,), 1))
-        mixed.append(Mixing(axis, whole, span + 1))
+            result = result.see(axis, Windows((0,), (positions - 1,), 1))
+        mixed.append(Mixing(axis, whole, positions))
     return normalised(result), mixed

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clothing_lightning.analysis.field import ReceptiveField
-from clothing_lightning.analysis.layout import AXES, Field, Mixing
+from clothing_lightning.analysis.layout import AXES, Field, Mixing, extent
 from clothing_lightning.analysis.tracing import Operation, Trace
 
 
@@ -103,7 +103,7 @@ def field_report(trace: Trace, image_size: tuple[int, int]) -> FieldReport:
         _local(before, image_size),
         _unknown(trace.operations),
         _misaligned(before),
-        _grid(seen) if seen else (0, 0),
+        (extent(seen.positions(0)), extent(seen.positions(1))) if seen else (0, 0),
     )
 
 
@@ -115,9 +115,11 @@ def _sees_all(mixing: Mixing, seen: Field | None, image_size: tuple[int, int]) -
     if mixing.whole or seen is None:
         return mixing.whole
     windows = seen.windows[mixing.axis]
-    span = mixing.positions - 1
-    last = max(_extent(seen, mixing.axis) - 1 - span, 0)
-    lowest, highest = windows.at(np.array([last]))[0], windows.at(np.array([span]))[1]
+    last = max(extent(seen.positions(mixing.axis)) - mixing.positions, 0)
+    lowest, highest = (
+        windows.at(np.array([last]))[0],
+        windows.at(np.array([mixing.positions - 1]))[1],
+    )
     return bool(lowest[0] <= 0 and highest[0] >= image_size[mixing.axis] - 1)
 
 
@@ -163,11 +165,3 @@ def _misaligned(operations: list[Operation]) -> dict[str, float]:
             layer = operation.layer or operation.name
             worst[layer] = max(worst.get(layer, 0), offset)
     return worst
-
-
-def _grid(seen: Field) -> tuple[int, int]:
-    return _extent(seen, 0), _extent(seen, 1)
-
-
-def _extent(seen: Field, axis: int) -> int:
-    return sum((atom.size - 1) * atom.weight for atom in seen.positions(axis)) + 1

@@ -67,9 +67,15 @@ class Call:
         return found
 
     @property
+    def result(self) -> Any:
+        """The output, or the first of several."""
+        several = isinstance(self.output, tuple | list)
+        return self.output[0] if several else self.output
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Of the output."""
-        return tuple(self.output.shape)
+        """Of the output, or the first of several."""
+        return tuple(self.result.shape)
 
     def summed(self, indices: list[int], source: Field | None = None) -> Field:
         """Sum over dimensions, which stay with one entry; note whole axes that mix."""
@@ -103,6 +109,19 @@ def is_elementwise(func: torch._ops.OpOverload) -> bool:
     return torch.Tag.pointwise in func.tags
 
 
+# What both the rules here and the counting of MACs have to know by name.
+CONVOLUTIONS = (
+    *(f"conv{n}d" for n in (1, 2, 3)),
+    *(f"conv_transpose{n}d" for n in (1, 2, 3)),
+    *("convolution", "_convolution"),
+)
+ATTENTION = (
+    "scaled_dot_product_attention",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_attention_math",
+)
 # Which torch, or an older version of it, does not tag as what they are.
 UNTAGGED = (
     *("hardswish", "hardtanh", "leaky_relu", "elu", "prelu", "log_sigmoid"),
@@ -127,6 +146,16 @@ def _ids(call: Call) -> Iterable[int]:
 def pair(value: Any) -> list[int]:
     """Sizes that may be given as one number."""
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def is_transposed(call: Call) -> bool:
+    """Whether a convolution is a transposed one."""
+    return "transpose" in call.name or bool(call.get("transposed", False))
+
+
+def pooled_dims(call: Call) -> int:
+    """Over how many of the last dimensions a pool moves: 2 for ``max_pool2d``."""
+    return int(call.name[call.name.index("pool") + 4])
 
 
 def at(value: Any, place: int) -> int:

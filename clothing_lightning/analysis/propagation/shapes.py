@@ -34,8 +34,7 @@ def _same_entries(call: Call) -> Result:
     source = call.field(call.first)
     if source is None:  # only the wanted shape or type depends on the image
         return None
-    output = call.output[0] if call.name == "native_dropout" else call.output
-    result, mixed = reshaped(source, output.shape)
+    result, mixed = reshaped(source, call.shape)
     call.mixings += mixed
     return call.first_of(result)
 
@@ -54,29 +53,18 @@ def _copied(call: Call) -> Field:
     return elementwise(call)
 
 
-@rule("permute", "transpose", "t", "swapaxes", "movedim")
+@rule("permute")
 def _permuted(call: Call) -> Field:
+    dims = call.source.dims
+    return replace(call.source, dims=tuple(dims[index] for index in call["dims"]))
+
+
+@rule("transpose", "t")
+def _transposed(call: Call) -> Field:
     dims = list(call.source.dims)
-    if call.name == "permute":
-        dims = [dims[index] for index in call["dims"]]
-    elif call.name == "movedim":
-        raise LayoutError("movedim")
-    else:
-        a, b = (call.get(k, d) for k, d in _swapped(call))
-        if len(dims) > 1:
-            dims[a], dims[b] = dims[b], dims[a]
+    a, b = call.get("dim0", 0), call.get("dim1", -1)
+    dims[a], dims[b] = dims[b], dims[a]
     return replace(call.source, dims=tuple(dims))
-
-
-def _swapped(call: Call) -> list[tuple[str, int]]:
-    return (
-        [("axis0", 0), ("axis1", 1)]
-        if "axis0" in call.arguments
-        else [
-            ("dim0", 0),
-            ("dim1", 1),
-        ]
-    )
 
 
 @rule("unsqueeze")

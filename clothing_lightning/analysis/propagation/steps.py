@@ -19,7 +19,16 @@ from clothing_lightning.analysis.layout import (
     size,
     spread_out,
 )
-from clothing_lightning.analysis.propagation.call import Call, Result, at, pair, rule
+from clothing_lightning.analysis.propagation.call import (
+    CONVOLUTIONS,
+    Call,
+    Result,
+    at,
+    is_transposed,
+    pair,
+    pooled_dims,
+    rule,
+)
 from clothing_lightning.analysis.windows import (
     Windows,
     binned,
@@ -66,15 +75,14 @@ def _stepped_inside(
     return source.with_dim(index, ((atom._replace(size=entries),),))
 
 
-@rule("conv1d", "conv2d", "conv3d", "convolution", "_convolution")
-@rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+@rule(*CONVOLUTIONS)
 def _convolved(call: Call) -> Field:
     spatial = call["weight"].ndim - 2
     source = call.source
     first = len(source.dims) - spatial
     source = call.summed([first - 1])
     source = source.with_dim(first - 1, plain(call.shape[first - 1]))
-    transposed = "transpose" in call.name or call.get("transposed", False)
+    moving = _spread if is_transposed(call) else sliding
     for place in range(spatial):
         kernel = call["weight"].shape[2 + place]
         stride = at(call["stride"], place)
@@ -82,7 +90,7 @@ def _convolved(call: Call) -> Field:
         padding = _padding(call["padding"], place, dilation * (kernel - 1))
         if (kernel, stride, padding) == (1, 1, 0):
             continue
-        step = (_spread if transposed else sliding)(kernel, stride, padding, dilation)
+        step = moving(kernel, stride, padding, dilation)
         source = _stepped(source, first + place, call.shape[first + place], step)
     return source
 
@@ -97,8 +105,7 @@ def _padding(value: Any, place: int, reach: int) -> int:
 @rule("max_pool2d_with_indices", "avg_pool3d", "max_pool3d_with_indices")
 def _pooled(call: Call) -> Result:
     kernels = pair(call["kernel_size"])
-    output = call.output[0] if isinstance(call.output, tuple) else call.output
-    spatial = int(call.name[call.name.index("pool") + 4])
+    spatial = pooled_dims(call)
     result = call.source
     for place in range(spatial):
         index = len(result.dims) - spatial + place
@@ -109,8 +116,8 @@ def _pooled(call: Call) -> Result:
             result = _summed_in_turn(call, result, index, kernel)
             continue
         step = sliding(kernel, stride, padding, at(call.get("dilation", 1), place))
-        result = _stepped(result, index, output.shape[index], step)
-    return [result, None] if isinstance(call.output, tuple) else result
+        result = _stepped(result, index, call.shape[index], step)
+    return call.first_of(result)
 
 
 def _summed_in_turn(call: Call, source: Field, index: int, count: int) -> Field:
@@ -128,15 +135,14 @@ def _summed_in_turn(call: Call, source: Field, index: int, count: int) -> Field:
 @rule("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
 @rule("adaptive_max_pool1d", "adaptive_max_pool2d", "mkldnn_adaptive_avg_pool2d")
 def _adaptively_pooled(call: Call) -> Result:
-    output = call.output[0] if isinstance(call.output, tuple) else call.output
     spatial = len(pair(call["output_size"]))
-    places = [len(output.shape) - spatial + place for place in range(spatial)]
-    result = call.summed([i for i in places if output.shape[i] == 1])
+    places = [len(call.shape) - spatial + place for place in range(spatial)]
+    result = call.summed([i for i in places if call.shape[i] == 1])
     for index in places:
-        inputs, outputs = size(result.dims[index]), output.shape[index]
+        inputs, outputs = size(result.dims[index]), call.shape[index]
         if outputs > 1:
             result = _stepped(result, index, outputs, binned(inputs, outputs))
-    return [result, None] if isinstance(call.output, tuple) else result
+    return call.first_of(result)
 
 
 REACH = {"nearest": 0, "linear": 1, "bilinear": 1, "bicubic": 2}

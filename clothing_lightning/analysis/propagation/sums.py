@@ -21,6 +21,7 @@ from clothing_lightning.analysis.layout import (
     size,
 )
 from clothing_lightning.analysis.propagation.call import (
+    ATTENTION,
     Call,
     Result,
     elementwise,
@@ -35,17 +36,16 @@ from clothing_lightning.analysis.propagation.call import (
 def _reduced(call: Call) -> Result:
     if "other" in call.arguments:
         return elementwise(call)
-    output = call.output[0] if isinstance(call.output, tuple | list) else call.output
     source = call.source
     asked = call.get("dim")
     indices = range(len(source.dims)) if asked in (None, []) else pair(asked)
     gone = sorted({index % len(source.dims) for index in indices})
     result = call.summed(gone)
-    if len(output.shape) < len(source.dims):
+    if len(call.shape) < len(source.dims):
         kept = [dim for i, dim in enumerate(result.dims) if i not in gone]
         result = replace(result, dims=tuple(kept))
-    elif result.shape != tuple(output.shape):  # the largest few
-        result = replace(result, dims=tuple(plain(n) for n in output.shape))
+    elif result.shape != call.shape:  # the largest few
+        result = replace(result, dims=tuple(plain(n) for n in call.shape))
     several = isinstance(call.output, tuple | list)
     return [result] * len(call.output) if several else result
 
@@ -83,8 +83,7 @@ def _recurrent(call: Call) -> Result:
     """Each step sees those before it, and those after it if it runs both ways."""
     time = 1 if call["batch_first"] else 0
     call.summed([time])
-    result = call.source.with_dim(-1, plain(call.output[0].shape[-1]))
-    return [result, *[None] * (len(call.output) - 1)]
+    return call.first_of(call.source.with_dim(-1, plain(call.shape[-1])))
 
 
 @rule("linear")
@@ -169,19 +168,16 @@ def _note_mixing(call: Call, source: Field, index: int) -> None:
     call.mixings += contracted(source, [index])[1]
 
 
-@rule("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu")
-@rule("_scaled_dot_product_efficient_attention", "_scaled_dot_product_flash_attention")
-@rule("_scaled_dot_product_attention_math")
+@rule(*ATTENTION)
 def _attention(call: Call) -> Result:
     query, key, value = (call.field(call[name]) for name in ("query", "key", "value"))
     seen = value or key
     if seen is not None:
         _note_mixing(call, seen, -2)
-    output = call.output[0] if isinstance(call.output, tuple) else call.output
     if query is not None:
-        result = query.with_dim(-1, plain(output.shape[-1]))
+        result = query.with_dim(-1, plain(call.shape[-1]))
     elif seen is not None:
-        dims = tuple(plain(entries) for entries in output.shape)
+        dims = tuple(plain(entries) for entries in call.shape)
         result = replace(seen, dims=dims)
     else:
         raise LayoutError("attention of something else")
