@@ -6,18 +6,19 @@ device, by `Preprocessing.normalise`.
 
 import inspect
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import albumentations as A
 import cv2
 import numpy as np
 
-from clothing_lightning.data.options import Recipe, Transform
+from clothing_lightning.data.options import Recipe
 from clothing_lightning.errors import ConfigError
 
 AnyTransform: TypeAlias = A.BasicTransform | A.BaseCompose
+OPTION = "data.init_args.augmentation"
 Image = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
@@ -114,40 +115,56 @@ def recipe(name: Recipe, size: int, crop_pct: float) -> list[A.BasicTransform]:
     return []
 
 
-def build(transform: Transform) -> AnyTransform:
+def build(transform: Mapping[str, Any]) -> AnyTransform:
     """Make a transform of its name and arguments.
+
+    Args:
+        transform: ``class_path``, such as ``albumentations.HorizontalFlip`` or a class
+            of your own that derives from theirs, and ``init_args``. The ``transforms``
+            of a composition like ``OneOf`` are listed in the same way.
 
     Raises:
         ConfigError: If there is no such transform, or an argument does not fit.
     """
-    option, name = "data.init_args.augmentation", transform.class_path
-    try:
-        cls = pkgutil.resolve_name(name)
-    except (AttributeError, ImportError, ValueError):
-        cls = None
-    if not (isinstance(cls, type) and issubclass(cls, AnyTransform)):
-        near = get_close_matches(name.rpartition(".")[2], dir(A), n=3)
+    given = set(transform) if isinstance(transform, Mapping) else set()
+    if "class_path" not in given or given - {"class_path", "init_args"}:
         raise ConfigError(
-            f"{option}: {name!r} is not the name of a transform. "
-            + (f"Closest names: {', '.join(near)}." if near else "See albumentations.")
+            f"{OPTION}: {transform} is no transform. Write class_path, such as "
+            "albumentations.HorizontalFlip, and init_args."
         )
+    cls = _transform_class(transform["class_path"])
+    arguments = dict(transform.get("init_args") or {})
     known = set(inspect.signature(cls).parameters)
-    if unknown := sorted(set(transform.init_args) - known):
+    if unknown := sorted(set(arguments) - known):
         raise ConfigError(
-            f"{option}: {name} has no argument {unknown[0]!r}. It takes "
-            f"{', '.join(sorted(known))}."
+            f"{OPTION}: {transform['class_path']} has no argument {unknown[0]!r}. It "
+            f"takes {', '.join(sorted(known))}."
         )
-    arguments = dict(transform.init_args)
     try:
         if "transforms" in arguments:
-            inner = [Transform(**inner) for inner in arguments["transforms"]]
-            arguments["transforms"] = [build(transform) for transform in inner]
+            nested = arguments["transforms"]
+            arguments["transforms"] = [build(inner) for inner in nested]
         built: AnyTransform = cls(**arguments)
     except ConfigError:
         raise
     except (TypeError, ValueError) as err:
         reason = " ".join(str(err).split()).partition(" For further information")[0]
         raise ConfigError(
-            f"{option}: {name} does not take {transform.init_args} ({reason})."
+            f"{OPTION}: {transform['class_path']} does not take "
+            f"{transform.get('init_args')} ({reason})."
         ) from err
     return built
+
+
+def _transform_class(name: str) -> type:
+    try:
+        cls = pkgutil.resolve_name(name)
+    except (AttributeError, ImportError, ValueError):
+        cls = None
+    if isinstance(cls, type) and issubclass(cls, AnyTransform):
+        return cls
+    near = get_close_matches(str(name).rpartition(".")[2], dir(A), n=3)
+    raise ConfigError(
+        f"{OPTION}: {name!r} is not the name of a transform. "
+        + (f"Closest names: {', '.join(near)}." if near else "See albumentations.")
+    )

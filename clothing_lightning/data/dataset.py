@@ -1,9 +1,10 @@
 """Images of one split, and the order in which they are read."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,10 +33,11 @@ class Batch(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Number of an image, and the epoch in which it is read."""
+    """Number of an image, the epoch in which it is read, and for which time in it."""
 
     epoch: int
     number: int
+    copy: int = 0
 
 
 class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
@@ -43,28 +45,39 @@ class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        root: Path,
+        names: Sequence[str],
         labels: Sequence[int],
         pipeline: "Pipeline",
         seed: int,
+        boxes: "np.ndarray[Any, Any] | None" = None,
     ) -> None:
         """Refer to images; nothing is read yet.
 
         Args:
-            paths: Of the image files.
+            root: The folder that names are relative to.
+            names: Paths of the image files.
             labels: Class number of each.
             pipeline: From a decoded photo to the network's input.
             seed: Of the augmentation.
+            boxes: Left, top, right and bottom of the part that is used, in pixels,
+                ``[N, 4]``.
         """
-        # A string array is one block of memory that forked workers share.
-        self.paths = np.array([str(path) for path in paths])
+        self.root = root
+        # One block of memory that forked workers share; text would take four times it.
+        self.names = np.array([os.fsencode(name) for name in names])
         self.labels = np.asarray(labels, dtype=np.int64)
         self.pipeline = pipeline
         self.seed = seed
+        self.boxes = boxes
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.paths)
+        return len(self.names)
+
+    def path(self, index: int) -> Path:
+        """Where an image lies."""
+        return self.root / os.fsdecode(self.names[index])
 
     def __getitem__(self, place: Place | int) -> tuple[Tensor, int, int]:
         """Return the image, its label and its index.
@@ -72,9 +85,13 @@ class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
         A number alone, as of Lightning's own sampler for ``overfit_batches``, is read
         as in epoch 0.
         """
-        epoch, index = place if isinstance(place, tuple) else (0, place)
-        image = read_image(Path(self.paths[index]))
-        words = np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)
+        epoch, index, *copy = place if isinstance(place, tuple) else (0, place)
+        image = read_image(self.path(index))
+        if self.boxes is not None:
+            left, top, right, bottom = self.boxes[index]
+            image = image[top:bottom, left:right]
+        chance = (self.seed, epoch, index, *(number for number in copy if number))
+        words = np.random.SeedSequence(chance).generate_state(1)
         image = self.pipeline(image, seed=int(words[0]))
         # Decoded images are read-only, which torch has no notion of.
         image = np.require(image, requirements=["C", "W"])
@@ -90,19 +107,34 @@ class EpochSampler(Sampler[Place]):
     """
 
     def __init__(
-        self, size: int, *, seed: int, shuffle: bool, rank: int = 0, devices: int = 1
+        self,
+        labels: "np.ndarray[Any, Any]",
+        *,
+        seed: int,
+        shuffle: bool,
+        per_class: int | None = None,
+        rank: int = 0,
+        devices: int = 1,
     ) -> None:
         """Describe an order.
 
         Args:
-            size: Number of images.
+            labels: Class number of each image.
             seed: Of the order.
             shuffle: Training: random order, equally many images on each device.
+            per_class: Images of each class in an epoch, by default all that there
+                are: of a larger class others each epoch, of a smaller one all equally
+                often, but for the few that make the number full.
             rank: Number of this device.
             devices: How many there are.
         """
-        self.size, self.seed, self.shuffle = size, seed, shuffle
+        self.seed, self.shuffle = seed, shuffle
         self.rank, self.devices = rank, devices
+        self.per_class = per_class
+        self.classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self.size = len(labels)
+        if per_class is not None:
+            self.size = per_class * len(self.classes)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -117,11 +149,27 @@ class EpochSampler(Sampler[Place]):
 
     def __iter__(self) -> Iterator[Place]:
         """Yield the images of this device."""
-        order = np.arange(self.size)
+        chance = np.random.default_rng((self.seed, self.epoch))
+        places = np.stack([np.arange(self.size), np.zeros(self.size, int)], axis=1)
+        if self.per_class is not None:
+            places = self._drawn(chance, self.per_class)
         if self.shuffle:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        mine = order[self.rank :: self.devices][: len(self)]
-        return (Place(self.epoch, int(index)) for index in mine)
+            chance.shuffle(places)
+        mine = places[self.rank :: self.devices][: len(self)].tolist()
+        return (Place(self.epoch, number, copy) for number, copy in mine)
+
+    def _drawn(
+        self, chance: np.random.Generator, per_class: int
+    ) -> "np.ndarray[Any, Any]":
+        """Image and copy number of equally many of each class, ``[N, 2]``."""
+        drawn = []
+        for images in self.classes:
+            times = np.arange(per_class) // len(images)
+            order = np.concatenate(
+                [chance.permutation(images) for _ in range(times[-1] + 1)]
+            )
+            drawn.append(np.stack([order[:per_class], times], axis=1))
+        return np.concatenate(drawn)
 
 
 def start_worker(_: int) -> None:

@@ -4,8 +4,9 @@ The parser needs these before it can tell a misspelt key, so nothing that takes 
 import is imported here.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,20 +14,9 @@ from torch import Tensor
 from clothing_lightning.errors import ConfigError
 
 Recipe = Literal["none", "light", "strong"]
+Sampling = Literal["all", "balanced"]
 
-
-@dataclass(frozen=True)
-class Transform:
-    """One albumentations transform, or one of your own that derives from theirs.
-
-    Attributes:
-        class_path: Its name, such as ``albumentations.HorizontalFlip``.
-        init_args: Its arguments; the ``transforms`` of a composition like ``OneOf`` are
-            listed in the same way.
-    """
-
-    class_path: str
-    init_args: dict[str, Any] = field(default_factory=dict)
+LUMA = (299, 587, 114)  # ITU-R BT.601: thousandths of red, green and blue
 
 
 @dataclass(frozen=True)
@@ -35,15 +25,55 @@ class Preprocessing:
 
     Attributes:
         image_size: Height and width in pixels.
-        mean: Of the channels red, green, blue, for values from 0 to 1.
+        mean: Of the channels red, green, blue, or of the luma alone where the
+            backbone takes gray images; for values from 0 to 1.
         std: Likewise.
         crop_pct: Share of the resized short side that the centre crop keeps.
     """
 
     image_size: int = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
     crop_pct: float = 0.875
+
+    def __post_init__(self) -> None:
+        """Check the channels.
+
+        Raises:
+            ConfigError: If they are neither one nor three.
+        """
+        channels = len(self.mean), len(self.std)
+        if channels not in ((1, 1), (3, 3)):
+            raise ConfigError(
+                f"preprocessing: mean has {channels[0]} values and std {channels[1]}. "
+                "Photos are red, green and blue, or made gray: give both three or one."
+            )
+
+    def in_channels(self, count: int) -> "Preprocessing":
+        """The same for gray images instead of coloured ones, or the other way round.
+
+        The mean of the luma follows from those of the channels. Its deviation does
+        not: the average of theirs stands for it, weighted likewise, which is exact
+        where photos are gray.
+
+        Args:
+            count: 1 or 3.
+
+        Raises:
+            ConfigError: If it is another number.
+        """
+        if count not in (1, 3):
+            raise ConfigError(
+                f"model.init_args.in_chans is {count}. Photos have 3 channels, or 1 if "
+                "they are made gray."
+            )
+        if count == len(self.mean):
+            return self
+        mean, std = (
+            (_luma(values),) if count == 1 else values * 3
+            for values in (self.mean, self.std)
+        )
+        return replace(self, mean=mean, std=std)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Standardise a batch.
@@ -53,11 +83,20 @@ class Preprocessing:
 
         Returns:
             float32, ``[N, 3, H, W]`` in channels-last memory order, without a copy
-            for the change of shape.
+            for the change of shape; ``[N, 1, H, W]``, the luma, if there is one mean.
         """
+        if len(self.mean) == 1:
+            # Whole numbers up to 255,000, so that a gray pixel keeps its very value.
+            weights = torch.tensor(LUMA, device=images.device)
+            images = (images * weights).sum(-1, keepdim=True) / sum(LUMA)
         mean = torch.tensor(self.mean, device=images.device) * 255
         scale = 1 / (torch.tensor(self.std, device=images.device) * 255)
         return (images - mean).mul_(scale).permute(0, 3, 1, 2)
+
+
+def _luma(values: Sequence[float]) -> float:
+    weighted = (part * value for part, value in zip(LUMA, values, strict=True))
+    return sum(weighted) / sum(LUMA)
 
 
 @dataclass(frozen=True)
@@ -67,7 +106,9 @@ class Split:
     Attributes:
         method: ``stratified``: every class in the same proportions; ``grouped``:
             likewise as far as possible, with all images of a group (a sender) on
-            one side; ``file``: read from ``file``; ``own``: the data set's own.
+            one side; ``file``: read from ``file``; ``own``: the data set's own, of
+            which a missing part is taken from train; ``auto``: the data set's own
+            where it has one, else what suits it.
         val: Share of all images for validation.
         test: Share of all images for the test. The default is 9:1 twice.
         seed: Another seed, another split.
@@ -78,7 +119,7 @@ class Split:
             than there are splits: ``error``, or keep it in ``train`` alone.
     """
 
-    method: Literal["stratified", "grouped", "file", "own"] = "stratified"
+    method: Literal["auto", "stratified", "grouped", "file", "own"] = "auto"
     val: float = 0.09
     test: float = 0.10
     seed: int = 0
@@ -106,3 +147,24 @@ class Split:
                 f"split.method is {self.method!r} and split.file is {self.file!r}. "
                 "Give a file with method 'file', and only then."
             )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of a data set are used.
+
+    Attributes:
+        exclude_labels: Labels to leave out.
+        min_images_per_class: Classes with fewer images are left out.
+        corrections: A CSV with ``path`` and ``label``: labels that are right, or empty
+            for images to leave out.
+        drop_duplicates: Keep one of each set of identical files, and none where their
+            labels differ.
+        on_unreadable: What to do with an image that cannot be read.
+    """
+
+    exclude_labels: tuple[str, ...] = ()
+    min_images_per_class: int = 1
+    corrections: str | None = None
+    drop_duplicates: bool = False
+    on_unreadable: Literal["error", "drop"] = "error"

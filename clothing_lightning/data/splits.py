@@ -8,7 +8,9 @@ same split on every machine and in every order of rows.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,11 @@ Parts = npt.NDArray[np.int64]
 
 
 def assign_splits(
-    table: pd.DataFrame, split: Split, fold: str | None = None
+    table: pd.DataFrame,
+    split: Split,
+    fold: str | None = None,
+    *,
+    groups_bind: bool = False,
 ) -> pd.DataFrame:
     """Put every image into train, val or test.
 
@@ -31,6 +37,7 @@ def assign_splits(
         split: How to divide.
         fold: ``"2 of 5"`` makes the second of five parts the test split and takes
             validation from the others; every image is tested once over all folds.
+        groups_bind: Whether ``auto`` keeps groups together.
 
     Returns:
         The table with the column ``split``, sorted by path, without the images
@@ -42,13 +49,15 @@ def assign_splits(
         DataError: If a class has too few images, or a split file does not fit.
     """
     table = table.sort_values("path", ignore_index=True)
+    if split.method == "auto":
+        split = replace(split, method=_method_that_suits(table, groups_bind))
     if fold is not None and split.method in ("file", "own"):
         raise ConfigError(
             f"fold is {fold!r}, but split.method {split.method!r} says what the test "
             "images are. Leave one of the two out."
         )
     if split.method == "own":
-        placed = _own_splits(table)
+        placed = _own_splits(table, split)
     elif split.method == "file":
         placed = _read_splits(table, Path(split.file or ""))
     else:
@@ -56,6 +65,14 @@ def assign_splits(
         placed = _hold_out(table, split, divide, fold)
     _require_every_split(placed, split)
     return placed if split.fraction == 1 else _thin(placed, split)
+
+
+def _method_that_suits(
+    table: pd.DataFrame, groups_bind: bool
+) -> Literal["own", "grouped", "stratified"]:
+    if "split" in table:
+        return "own"
+    return "grouped" if groups_bind else "stratified"
 
 
 def parse_fold(fold: str) -> tuple[int, int]:
@@ -94,10 +111,17 @@ def _hold_out(
     rest = ~table["label"].isin(small)
     part = divide(table[rest], shares, "test")
     placed.loc[rest[rest].index[part == number - 1], "split"] = "test"
-    rest &= placed["split"] == "train"
-    val = split.val / (1 - split.test)
-    part = divide(table[rest], [val, 1 - val], "val")
-    placed.loc[rest[rest].index[part == 0], "split"] = "val"
+    return _take_from_train(placed, "val", split.val / (1 - split.test), divide, small)
+
+
+def _take_from_train(
+    table: pd.DataFrame, name: str, share: float, divide: Divide, small: Sequence[str]
+) -> pd.DataFrame:
+    """Make a split of a share of the training images, but not of small classes."""
+    rest = (table["split"] == "train") & ~table["label"].isin(small)
+    part = divide(table[rest], [share, 1 - share], name)
+    placed = table.copy()
+    placed.loc[rest[rest].index[part == 0], "split"] = name
     return placed
 
 
@@ -175,8 +199,9 @@ def _divide_grouped(table: pd.DataFrame, shares: Sequence[float], salt: str) -> 
     quota = np.outer(shares, totals)
     filled = np.zeros_like(quota)
     chosen: dict[object, int] = {}
+    rows = dict(zip(classes.index, classes.to_numpy(dtype=float), strict=True))
     for group in order:
-        added = classes.loc[group].to_numpy(dtype=float)
+        added = rows[group]
         before = (filled - quota) ** 2
         cost = (((filled + added - quota) ** 2 - before) / (quota * totals)).sum(axis=1)
         chosen[group] = int(np.argmin(cost))
@@ -191,8 +216,8 @@ def _require_every_split(table: pd.DataFrame, split: Split) -> None:
     untrained = present.index[present["train"] == 0]
     if len(untrained):
         raise DataError(
-            f"split: class {str(untrained[0])!r} has no image in train. Use another "
-            "split.seed or leave the class out (data.init_args.exclude_labels)."
+            f"split: class {str(untrained[0])!r} has no image in train. Add some, or "
+            "leave the class out (data.init_args.exclude_labels)."
         )
     for name in SPLITS[1:]:
         if present[name].sum() == 0:
@@ -220,7 +245,7 @@ def _thin(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     return table.iloc[sorted(kept)].reset_index(drop=True)
 
 
-def _own_splits(table: pd.DataFrame) -> pd.DataFrame:
+def _own_splits(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     if "split" not in table:
         raise ConfigError(
             "split.method is 'own', but this data set has no split of its own. Use "
@@ -232,6 +257,20 @@ def _own_splits(table: pd.DataFrame) -> pd.DataFrame:
             f"split: the data set's own has {odd.iloc[0]!r} ({len(odd)} such rows), "
             f"expected one of {', '.join(SPLITS)}."
         )
+    missing = [name for name in ("test", "val") if not (table["split"] == name).any()]
+    train = table[table["split"] == "train"]
+    if not missing or train.empty:
+        return table
+    small = _small_classes(train, replace(split, method="stratified"), len(missing) + 1)
+    shares = {"test": split.test, "val": split.val}
+    for name in missing:
+        share = shares[name] * len(table) / (table["split"] == "train").sum()
+        if share >= 1:
+            raise DataError(
+                f"split: the data set's own has no {name}, and its train has too few "
+                f"images to give {shares[name]:.0%} of all. Lower split.{name}."
+            )
+        table = _take_from_train(table, name, share, _dividing(split), small)
     return table
 
 

@@ -17,19 +17,21 @@ from clothing_lightning.data.dataset import (
     Place,
     start_worker,
 )
-from clothing_lightning.data.options import Preprocessing, Recipe, Split, Transform
-from clothing_lightning.data.table import Annotations, check_table, counts
-from clothing_lightning.data.verification import (
-    cache_folder,
-    file_digests,
-    find_unreadable,
+from clothing_lightning.data.options import (
+    Preprocessing,
+    Recipe,
+    Sampling,
+    Selection,
+    Split,
 )
-from clothing_lightning.errors import ConfigError, ImageError
+from clothing_lightning.data.table import Annotations, check_table, counts
+from clothing_lightning.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from clothing_lightning.data.augmentation import AnyTransform, Pipeline
+    from clothing_lightning.data.selection import Selected
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +45,22 @@ class PhotoDataModule(L.LightningDataModule):
 
     name: str
     synthetic = False
+    group_means = "group"  # what a group is, in messages
+    groups_bind = False  # whether splits keep groups together unless told otherwise
+    crop_to_boxes = False  # whether images are cut to the table's boxes
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a line of the YAML
         self,
         *,
         split: Split = Split(),  # noqa: B008  frozen
         fold: str | None = None,
-        augmentation: Recipe | list[Transform] = "light",
+        exclude_labels: tuple[str, ...] = (),
+        min_images_per_class: int = 1,
+        corrections: str | None = None,
+        drop_duplicates: bool = False,
+        sampling: Sampling = "all",
+        images_per_class: int | None = None,
+        augmentation: Recipe | list[dict[str, Any]] = "light",
         preprocessing: Preprocessing = Preprocessing(),  # noqa: B008  frozen
         image_size: int | None = None,
         train_image_size: int | None = None,
@@ -63,9 +74,22 @@ class PhotoDataModule(L.LightningDataModule):
         Args:
             split: How the images are divided.
             fold: ``2 of 5``: cross-validation, with this part as the test split.
+            exclude_labels: Labels to leave out.
+            min_images_per_class: Leave out classes with fewer images than this.
+            corrections: A CSV with ``path`` and ``label``: labels that are right, or
+                empty for images to leave out. See ``prepare``.
+            drop_duplicates: Keep one of each set of identical files, and none where
+                their labels differ.
+            sampling: ``all``: each training image once an epoch; ``balanced``: every
+                class equally often, with as many images in all.
+            images_per_class: Train on this many images of each class in an epoch:
+                others each epoch of a class that has more, and repeated ones, each
+                augmented in its own way, of a class that has fewer. Splits are made
+                before, so that no copy of a test image is trained on.
             augmentation: Of the training images: ``none``, ``light`` (flip, shift,
                 scale, rotate), ``strong`` (random resized crop, flip, rotation,
-                colour), or a list of albumentations transforms.
+                colour), or a list of albumentations transforms, each with
+                ``class_path`` and ``init_args``.
             preprocessing: What the backbone expects; linked to the model.
             image_size: Height and width in pixels, instead of the backbone's own.
             train_image_size: Another size for training alone. Objects in random
@@ -87,15 +111,32 @@ class PhotoDataModule(L.LightningDataModule):
             ("num_workers", num_workers, 0),
             ("image_size", image_size, 16),
             ("train_image_size", train_image_size, 16),
+            ("min_images_per_class", min_images_per_class, 1),
+            ("images_per_class", images_per_class, 1),
         )
         for option, value, least in numbers:
-            needed = option == "batch_size"
+            needed = option in ("batch_size", "min_images_per_class")
             if (value is None and needed) or (value is not None and value < least):
                 raise ConfigError(
                     f"data.init_args.{option} is {value}. The least is {least}."
                 )
+        if images_per_class is not None and sampling != "all":
+            raise ConfigError(
+                f"data.init_args.images_per_class is {images_per_class} and "
+                f"data.init_args.sampling {sampling!r}. Both say how often a class is "
+                "seen: give one of them."
+            )
         self.split = split
         self.fold = fold
+        self.selection = Selection(
+            exclude_labels,
+            min_images_per_class,
+            corrections,
+            drop_duplicates,
+            on_unreadable,
+        )
+        self.sampling: Sampling = sampling
+        self.images_per_class = images_per_class
         self.augmentation: Recipe | list[AnyTransform]
         if isinstance(augmentation, str):
             self.augmentation = augmentation
@@ -110,46 +151,47 @@ class PhotoDataModule(L.LightningDataModule):
         self.train_image_size = train_image_size or size
         self.batch_size = batch_size
         self.num_workers = _worker_count(num_workers)
-        self.on_unreadable = on_unreadable
         self.seed = seed
 
     @abstractmethod
     def annotations(self) -> Annotations:
         """Read the annotation table; the images themselves are not opened."""
 
+    def root_folder(self, given: str | None) -> Path:
+        """Where the data is looked for.
+
+        Args:
+            given: By the user; else ``$CLOTHING_DATA/<name>``, else ``data/<name>``.
+        """
+        default = Path(os.environ.get("CLOTHING_DATA") or "data") / self.name
+        return Path(given).expanduser() if given else default
+
     @cached_property
-    def source(self) -> Annotations:
-        """The annotations of images that can be read, with the digest of each file."""
-        source = self.annotations()
-        check_table(source.table, self.name)
-        table = source.table.sort_values("path", ignore_index=True)
-        files = [source.root / path for path in table["path"]]
-        table["sha256"] = file_digests(files, self.num_workers)
-        broken = find_unreadable(
-            files,
-            list(table["sha256"]),
-            cache=cache_folder() / "readable.txt",
+    def selected(self) -> "Selected":
+        """The images that are used, and those that were left out."""
+        # Here, since it imports pandas, and a misspelt key should be told before.
+        from clothing_lightning.data.selection import select
+
+        return select(
+            self.annotations(),
+            self.selection,
+            name=self.name,
             workers=self.num_workers,
         )
-        if broken and self.on_unreadable == "error":
-            more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-            raise ImageError(
-                f"{next(iter(broken.values()))}{more}. Replace or remove it, or pass "
-                "--data.init_args.on_unreadable=drop to train without it."
-            )
-        self.dropped = table.loc[list(broken)].assign(reason=list(broken.values()))
-        source.findings["unreadable images"] = len(broken)
-        source.table = table.drop(index=list(broken)).reset_index(drop=True)
-        check_table(source.table, self.name)
-        return source
+
+    @property
+    def source(self) -> Annotations:
+        """The annotations of the images that are used, with the digest of each file."""
+        return self.selected.source
 
     @cached_property
     def table(self) -> "pd.DataFrame":
         """The annotation table with ``split`` and ``sha256``, sorted by path."""
-        # Here, since it imports pandas, and a misspelt key should be told before.
         from clothing_lightning.data.splits import assign_splits
 
-        table = assign_splits(self.source.table, self.split, self.fold)
+        table = assign_splits(
+            self.source.table, self.split, self.fold, groups_bind=self.groups_bind
+        )
         check_table(table, self.name)
         return table
 
@@ -198,18 +240,24 @@ class PhotoDataModule(L.LightningDataModule):
     def _dataset(self, split: str, pipeline: "Pipeline") -> PhotoDataset:
         rows = self.part(split)
         number = {name: index for index, name in enumerate(self.class_names)}
-        paths = [self.root / path for path in rows["path"]]
-        labels = [number[label] for label in rows["label"]]
-        return PhotoDataset(paths, labels, pipeline, self.seed)
+        labels = rows["label"].map(number).to_list()
+        boxes = None
+        if self.crop_to_boxes:
+            from clothing_lightning.data.selection import clipped_boxes
+
+            boxes = clipped_boxes(rows, self.selected.inspected, self.name)
+        names = list(rows["path"])
+        return PhotoDataset(self.root, names, labels, pipeline, self.seed, boxes)
 
     def _loader(self, split: str) -> DataLoader[Any]:
         dataset = self.datasets[split]
         training = split == "train"
         trainer = self.trainer
         sampler = EpochSampler(
-            len(dataset),
+            dataset.labels,
             seed=self.seed,
             shuffle=training,
+            per_class=self._per_class() if training else None,
             rank=trainer.global_rank if trainer else 0,
             devices=trainer.world_size if trainer else 1,
         )
@@ -226,6 +274,12 @@ class PhotoDataModule(L.LightningDataModule):
             and trainer.strategy.root_device.type == "cuda",
             worker_init_fn=start_worker,
         )
+
+    def _per_class(self) -> int | None:
+        if self.sampling == "balanced":
+            counts = self.train_counts
+            return round(sum(counts) / sum(count > 0 for count in counts))
+        return self.images_per_class
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of augmented training images."""
@@ -253,7 +307,7 @@ def _try_out(dataset: PhotoDataset) -> None:
         raise
     except Exception as err:  # whatever the transforms raise
         raise ConfigError(
-            f"data.init_args.augmentation: fails on {dataset.paths[0]} "
+            f"data.init_args.augmentation: fails on {dataset.path(0)} "
             f"({' '.join(str(err).split()) or type(err).__name__})."
         ) from err
 

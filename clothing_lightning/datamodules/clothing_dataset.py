@@ -1,6 +1,5 @@
 """The clothing dataset: photos of garments sent in by volunteers."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +27,7 @@ class ClothingDataset(PhotoDataModule):
     """
 
     name = "clothing-dataset"
+    group_means = "sender"
 
     def __init__(
         self,
@@ -46,9 +46,8 @@ class ClothingDataset(PhotoDataModule):
                 into it, or use ``kaggle``'s copy (needs the extra ``kaggle``).
             **kwargs: As in `PhotoDataModule`.
         """
-        super().__init__(**kwargs)
+        super().__init__(exclude_labels=exclude_labels, **kwargs)
         self.given_root = root
-        self.exclude_labels = exclude_labels
         self.download = download
 
     def annotations(self) -> Annotations:
@@ -64,7 +63,6 @@ class ClothingDataset(PhotoDataModule):
         on_disk = {path.name for path in (root / folder).glob("*.jpg")}
         names = table["image"] + ".jpg"
         table["path"] = folder + "/" + names
-        excluded = table["label"].isin(self.exclude_labels)
         missing = ~names.isin(on_disk)
         if len(table) and missing.all():
             raise DataError(
@@ -72,10 +70,9 @@ class ClothingDataset(PhotoDataModule):
                 f"an image: '{root / folder / names.iloc[0]}' and the others are not "
                 "there."
             )
-        kept = table[~excluded & ~missing]
+        kept = table[~missing]
         findings = {
             "rows": len(table),
-            "rows with an excluded label": int(excluded.sum()),
             "rows without an image": int(missing.sum()),
             "images without a row": len(on_disk - set(names)),
         }
@@ -84,9 +81,7 @@ class ClothingDataset(PhotoDataModule):
         )
 
     def _find_root(self) -> Path:
-        base = os.environ.get("CLOTHING_DATA")
-        default = Path(base or "data") / self.name
-        root = Path(self.given_root).expanduser() if self.given_root else default
+        root = self.root_folder(self.given_root)
         empty = root.is_dir() and not any(root.iterdir())
         if self.download != "no" and (empty or not root.exists()):
             root = self._download(root)

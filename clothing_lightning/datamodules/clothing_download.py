@@ -63,21 +63,11 @@ def download_from_kaggle() -> Path:
     Raises:
         DownloadError: If ``kagglehub`` is not installed, or it cannot be fetched.
     """
-    try:
-        import kagglehub
-    except ImportError as err:
-        raise DownloadError(
-            "ClothingDataset: download=kaggle needs kagglehub, which is not installed. "
-            "Run: pip install 'clothing-lightning[kaggle]'"
-        ) from err
-    try:
-        folder = Path(kagglehub.dataset_download(KAGGLE_NAME))
-    except Exception as err:  # kagglehub's, requests' and the operating system's
-        reason = (str(err).strip() or type(err).__name__).splitlines()[0]
-        raise DownloadError(
-            f"Kaggle: {KAGGLE_NAME} could not be fetched ({reason[:200]}). Try again, "
-            "or use the public archive (--data.init_args.download=archive)."
-        ) from err
+    folder = fetch_from_kaggle(
+        KAGGLE_NAME,
+        "ClothingDataset",
+        "use the public archive (--data.init_args.download=archive)",
+    )
     if not (folder / "images.csv").is_file():
         raise DownloadError(
             f"Kaggle: {KAGGLE_NAME} has no images.csv in '{folder}'. Use the public "
@@ -85,6 +75,37 @@ def download_from_kaggle() -> Path:
         )
     count_images(folder, f"Remove '{folder}' and run again to download it.")
     return folder
+
+
+def fetch_from_kaggle(dataset: str, who: str, otherwise: str) -> Path:
+    """Fetch a data set into kagglehub's own cache.
+
+    Args:
+        dataset: Kaggle's name of it, ``owner/name``.
+        who: The data module, for messages.
+        otherwise: What else the user can do if it fails.
+
+    Returns:
+        The folder that it lies in.
+
+    Raises:
+        DownloadError: If ``kagglehub`` is not installed, or it cannot be fetched.
+    """
+    try:
+        import kagglehub
+    except ImportError as err:
+        raise DownloadError(
+            f"{who}: download=kaggle needs kagglehub, which is not installed. "
+            "Run: pip install 'clothing-lightning[kaggle]'"
+        ) from err
+    try:
+        return Path(kagglehub.dataset_download(dataset))
+    except Exception as err:  # kagglehub's, requests' and the operating system's
+        reason = (str(err).strip() or type(err).__name__).splitlines()[0]
+        raise DownloadError(
+            f"Kaggle: {dataset} could not be fetched ({reason[:200]}). Try again, "
+            f"or {otherwise}."
+        ) from err
 
 
 def count_images(root: Path, remedy: str) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from clothing_lightning.data.caches import cache_folder
 from clothing_lightning.data.drawing import draw_sample
 from clothing_lightning.data.table import Annotations
-from clothing_lightning.data.verification import cache_folder
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.datamodules.clothing_dataset import read_images_csv
 from clothing_lightning.errors import StorageError
@@ -21,6 +21,7 @@ class Sample(PhotoDataModule):
 
     name = "sample-synthetic"
     synthetic = True
+    group_means = "sender"
 
     def __init__(self, images: int = 480, drawing_seed: int = 0, **kwargs: Any) -> None:
         """Describe the data; nothing is drawn yet.

@@ -12,7 +12,7 @@ from clothing_lightning.data.augmentation import (
     centre_crop,
     recipe,
 )
-from clothing_lightning.data.options import Preprocessing, Recipe, Transform
+from clothing_lightning.data.options import Preprocessing, Recipe
 from clothing_lightning.errors import ConfigError
 
 RECIPES = get_args(Recipe)
@@ -188,8 +188,8 @@ def test_mean_and_deviation_are_taken_out() -> None:
 def test_transforms_are_built_by_name_and_nested() -> None:
     flip = {"class_path": "albumentations.HorizontalFlip", "init_args": {"p": 1}}
     invert = {"class_path": "albumentations.InvertImg"}
-    one = Transform("albumentations.OneOf", {"transforms": [flip, invert], "p": 0.7})
-    built = build(one)
+    arguments = {"transforms": [flip, invert], "p": 0.7}
+    built = build({"class_path": "albumentations.OneOf", "init_args": arguments})
     assert isinstance(built, A.OneOf)
     assert [type(inner) for inner in built.transforms] == [
         A.HorizontalFlip,
@@ -206,11 +206,13 @@ def test_transforms_are_built_by_name_and_nested() -> None:
         ("no.such.module", {}, "is not the name of a transform. See albumentations"),
         ("albumentations.HorizontalFlip", {"q": 1}, "no argument 'q'. It takes p"),
         ("albumentations.HorizontalFlip", {"p": "x"}, "does not take .*valid number"),
-        ("albumentations.OneOf", {"transforms": [{"class": 1}]}, "does not take"),
+        ("albumentations.OneOf", {"transforms": [{"class": 1}]}, "is no transform. W"),
+        ("albumentations.OneOf", {"transforms": ["InvertImg"]}, "InvertImg is no tran"),
+        ("albumentations.OneOf", {"transforms": 3}, "does not take .*iterable"),
     ],
 )
 def test_what_is_no_transform_is_named(
     name: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(Transform(name, arguments))
+        build({"class_path": name, "init_args": arguments})

@@ -19,6 +19,13 @@ def numbers(sampler: EpochSampler) -> list[int]:
     return [place.number for place in sampler]
 
 
+def made(
+    paths: list[Path], labels: list[int], pipeline: Pipeline, seed: int
+) -> PhotoDataset:
+    names = [path.name for path in paths]
+    return PhotoDataset(paths[0].parent, names, labels, pipeline, seed)
+
+
 @pytest.fixture
 def photos_of_one_colour(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{i}.png" for i in range(4)]
@@ -30,7 +37,7 @@ def photos_of_one_colour(tmp_path: Path) -> list[Path]:
 def test_image_comes_with_its_label_and_number(
     photos_of_one_colour: list[Path],
 ) -> None:
-    data = PhotoDataset(photos_of_one_colour, [2, 0, 1, 2], Pipeline([], 32, 1.0), 0)
+    data = made(photos_of_one_colour, [2, 0, 1, 2], Pipeline([], 32, 1.0), 0)
     assert len(data) == 4
     for index, label in enumerate([2, 0, 1, 2]):
         image, found, number = data[Place(epoch=3, number=index)]
@@ -42,7 +49,7 @@ def test_image_comes_with_its_label_and_number(
 def test_image_of_the_right_size_can_be_written_to(tmp_path: Path) -> None:
     # A decoded photo is read-only; torch warns of such arrays.
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
-    data = PhotoDataset([tmp_path / "a.png"], [0], Pipeline([], 32, 1.0), 0)
+    data = made([tmp_path / "a.png"], [0], Pipeline([], 32, 1.0), 0)
     image, *_ = data[Place(0, 0)]
     image += 1
     assert image.eq(1).all()
@@ -55,29 +62,30 @@ def test_augmentation_depends_on_seed_epoch_and_number_alone(
     paths[1] = paths[0]
     strong = Pipeline(recipe("strong", 32, 0.875), 32, 0.875)
 
-    def made(seed: int, epoch: int, number: int) -> bytes:
-        data = PhotoDataset(paths, [0, 0], strong, seed)
-        return data[Place(epoch, number)][0].numpy().tobytes()
+    def pixels(seed: int, epoch: int, number: int, copy: int = 0) -> bytes:
+        data = made(paths, [0, 0], strong, seed)
+        return data[Place(epoch, number, copy)][0].numpy().tobytes()
 
-    assert made(0, 0, 0) == made(0, 0, 0)
-    assert len({made(0, 0, 0), made(1, 0, 0), made(0, 1, 0), made(0, 0, 1)}) == 4
+    assert pixels(0, 0, 0) == pixels(0, 0, 0)
+    places = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0, 1), (0, 0, 0, 2)]
+    assert len({pixels(*place) for place in places}) == 6
 
 
 def test_number_alone_is_read_as_in_the_first_epoch(
     photos_of_one_colour: list[Path],
 ) -> None:
-    data = PhotoDataset(photos_of_one_colour, [0] * 4, Pipeline([], 32, 1.0), 0)
+    data = made(photos_of_one_colour, [0] * 4, Pipeline([], 32, 1.0), 0)
     assert torch.equal(data[2][0], data[Place(0, 2)][0])
 
 
 def test_image_that_went_missing_is_told_with_its_path(tmp_path: Path) -> None:
-    data = PhotoDataset([tmp_path / "a.jpg"], [0], Pipeline([], 32, 1.0), 0)
+    data = made([tmp_path / "a.jpg"], [0], Pipeline([], 32, 1.0), 0)
     with pytest.raises(ImageError, match=r"a\.jpg: there is no such file"):
         data[Place(0, 0)]
 
 
 def test_training_order_is_a_permutation() -> None:
-    sampler = EpochSampler(50, seed=0, shuffle=True)
+    sampler = EpochSampler(np.zeros(50, int), seed=0, shuffle=True)
     assert len(sampler) == 50
     assert sorted(numbers(sampler)) == list(range(50))
     assert numbers(sampler) != list(range(50))
@@ -87,7 +95,7 @@ def test_training_order_is_a_permutation() -> None:
 def test_order_depends_on_seed_and_epoch() -> None:
     orders = []
     for seed, epoch in ((0, 0), (0, 1), (1, 0)):
-        sampler = EpochSampler(50, seed=seed, shuffle=True)
+        sampler = EpochSampler(np.zeros(50, int), seed=seed, shuffle=True)
         sampler.set_epoch(epoch)
         assert {place.epoch for place in sampler} == {epoch}
         orders.append(tuple(numbers(sampler)))
@@ -95,7 +103,7 @@ def test_order_depends_on_seed_and_epoch() -> None:
 
 
 def test_order_is_the_same_on_every_machine() -> None:
-    sampler = EpochSampler(8, seed=3, shuffle=True)
+    sampler = EpochSampler(np.zeros(8, int), seed=3, shuffle=True)
     sampler.set_epoch(2)
     expected = np.arange(8)
     np.random.default_rng((3, 2)).shuffle(expected)
@@ -103,7 +111,9 @@ def test_order_is_the_same_on_every_machine() -> None:
 
 
 def test_resumed_run_sees_the_order_of_an_uninterrupted_one() -> None:
-    through, resumed = (EpochSampler(20, seed=0, shuffle=True) for _ in range(2))
+    through, resumed = (
+        EpochSampler(np.zeros(20, int), seed=0, shuffle=True) for _ in range(2)
+    )
     for epoch in range(4):
         through.set_epoch(epoch)
         expected = numbers(through)
@@ -112,7 +122,7 @@ def test_resumed_run_sees_the_order_of_an_uninterrupted_one() -> None:
 
 
 def test_evaluation_is_in_the_order_of_the_table() -> None:
-    sampler = EpochSampler(7, seed=0, shuffle=False)
+    sampler = EpochSampler(np.zeros(7, int), seed=0, shuffle=False)
     assert numbers(sampler) == list(range(7))
 
 
@@ -123,7 +133,9 @@ def test_devices_train_on_equally_many_different_images(
 ) -> None:
     seen: list[int] = []
     for rank in range(devices):
-        sampler = EpochSampler(size, seed=0, shuffle=True, rank=rank, devices=devices)
+        sampler = EpochSampler(
+            np.zeros(size, int), seed=0, shuffle=True, rank=rank, devices=devices
+        )
         sampler.set_epoch(epoch)
         mine = numbers(sampler)
         assert len(mine) == len(sampler) == size // devices
@@ -137,7 +149,9 @@ def test_devices_train_on_equally_many_different_images(
 def test_devices_together_evaluate_every_image_once(size: int, devices: int) -> None:
     seen: list[int] = []
     for rank in range(devices):
-        sampler = EpochSampler(size, seed=0, shuffle=False, rank=rank, devices=devices)
+        sampler = EpochSampler(
+            np.zeros(size, int), seed=0, shuffle=False, rank=rank, devices=devices
+        )
         mine = numbers(sampler)
         assert len(mine) == len(sampler)
         seen += mine

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_split_without_any_image_is_refused() -> None:
         ({"fraction": 0.0}, "fraction is 0.0. It is a share: above 0, at most 1"),
         ({"fraction": 1.5}, "fraction is 1.5"),
         ({"method": "file"}, "'file' and split.file is None. Give a file with method"),
-        ({"file": "a.csv"}, "'stratified' and split.file is 'a.csv'"),
+        ({"file": "a.csv"}, "'auto' and split.file is 'a.csv'"),
     ],
 )
 def test_impossible_split_is_refused(wrong: dict[str, Any], message: str) -> None:
@@ -424,6 +425,51 @@ def test_own_split_is_kept() -> None:
     images = table({"Dress": 4, "Hat": 4}).assign(split=own)
     assigned = assign_splits(images.iloc[::-1], Split(method="own"))
     assert assigned["split"].to_list() == own
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (["train"] * 80 + ["test"] * 20, (70, 10, 20)),
+        (["train"] * 80 + ["val"] * 20, (60, 20, 20)),
+        (["train"] * 100, (70, 10, 20)),
+    ],
+)
+def test_missing_part_of_an_own_split_is_taken_from_train(
+    own: list[str], expected: tuple[int, int, int]
+) -> None:
+    images = table({"Dress": 100, "Hat": 100})
+    images["split"] = own * 2
+    given = images[images["split"] != "train"]
+    assigned = assign_splits(images, Split(val=0.1, test=0.2))
+    assert of("Dress", counts(assigned)) == of("Hat", counts(assigned))
+    assert of("Dress", counts(assigned)) == list(expected)
+    kept = assigned[assigned["path"].isin(given["path"])]
+    assert kept["split"].to_list() == given["split"].to_list()
+
+
+def test_train_of_an_own_split_that_is_too_small_to_share_is_told() -> None:
+    images = table({"Dress": 20, "Hat": 20})
+    images["split"] = (["train"] * 3 + ["test"] * 17) * 2
+    with pytest.raises(DataError, match=r"has no val, and its train has too few .*20%"):
+        assign_splits(images, Split(val=0.2))
+    images["split"] = (["train"] + ["test"] * 19) * 2
+    with pytest.raises(DataError, match="'Dress' has 1, 'Hat' has 1 images, and 2 are"):
+        assign_splits(images, Split(val=0.01))
+
+
+def test_auto_takes_the_own_split_or_keeps_groups_where_they_bind() -> None:
+    images = table({"Dress": 40, "Hat": 40}, groups=20)
+    split = Split(val=0.2, test=0.2)
+    stratified = assign_splits(images, replace(split, method="stratified"))
+    grouped = assign_splits(images, replace(split, method="grouped"))
+    assert placed(assign_splits(images, split)) == placed(stratified)
+    assert placed(assign_splits(images, split, groups_bind=True)) == placed(grouped)
+    own = images.assign(split=["train", "val", "test", "train"] * 20)
+    assert placed(assign_splits(own, split, groups_bind=True)) == placed(own)
+    # Who asks for another split gets it.
+    asked = assign_splits(own, replace(split, method="stratified"))
+    assert placed(asked) == placed(stratified)
 
 
 def test_own_split_that_is_none_is_refused() -> None:

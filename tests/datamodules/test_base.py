@@ -1,9 +1,11 @@
+import json
 import logging
 import os
 import shutil
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +17,8 @@ import torch
 from PIL import Image
 
 from clothing_lightning.data.dataset import Batch, EpochSampler
-from clothing_lightning.data.options import Preprocessing, Split, Transform
-from clothing_lightning.data.table import counts
+from clothing_lightning.data.options import Preprocessing, Split
+from clothing_lightning.data.table import Annotations, counts
 from clothing_lightning.datamodules.clothing_dataset import ClothingDataset
 from clothing_lightning.errors import ConfigError, DataError, ImageError
 
@@ -27,6 +29,10 @@ HALVES = Split(val=0.25, test=0.25)
 def module(root: Path, **kwargs: Any) -> ClothingDataset:
     defaults = {"batch_size": 4, "num_workers": 0, "image_size": 16}
     return ClothingDataset(str(root), **(defaults | kwargs))
+
+
+def transform(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"class_path": f"albumentations.{name}", "init_args": arguments}
 
 
 def epoch_of(data: ClothingDataset, epoch: int, split: str = "train") -> list[Batch]:
@@ -100,6 +106,310 @@ def test_single_class_after_the_split_is_refused(
         _ = data.table
 
 
+# What is left out or corrected
+
+
+def test_excluded_labels_are_left_out_before_images_are_read(
+    tiny_dataset: MakeDataset,
+) -> None:
+    root = tiny_dataset()
+    (root / "images" / "0015.jpg").write_bytes(b"")  # a Hat
+    data = module(root, exclude_labels=("Hat",))
+    assert data.class_names == ["Dress", "Shirt"]
+    assert data.source.findings["rows with an excluded label"] == 10
+    assert len(data.table) == 30
+
+
+def test_all_labels_excluded_is_told(tiny_dataset: MakeDataset) -> None:
+    data = module(tiny_dataset(), exclude_labels=("Hat", "Dress", "Shirt"))
+    with pytest.raises(DataError, match=r"no image is left\. Check the labels it excl"):
+        _ = data.table
+
+
+@pytest.mark.parametrize(
+    ("least", "classes", "left_out"),
+    [
+        (10, ["Dress", "Hat", "Shirt"], 0),
+        (11, ["Dress", "Shirt"], 10),
+        (14, ["Dress", "Shirt"], 10),
+    ],
+)
+def test_classes_with_as_many_images_as_asked_for_are_kept(
+    tiny_dataset: MakeDataset, least: int, classes: list[str], left_out: int
+) -> None:
+    data = module(tiny_dataset(), min_images_per_class=least)
+    assert data.class_names == classes
+    what = f"rows of classes with fewer than {least} images"
+    assert data.source.findings[what] == left_out
+
+
+def test_only_one_class_with_enough_images_is_told(tiny_dataset: MakeDataset) -> None:
+    data = module(tiny_dataset(), min_images_per_class=15)
+    with pytest.raises(DataError, match="the only class is 'Shirt'"):
+        _ = data.table
+
+
+def test_corrections_are_applied_and_recorded(
+    tiny_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(
+        "path,label\nimages/0000.jpg,Hat\nimages/0001.jpg,\nimages/0002.jpg,Dress\n"
+    )
+    data = module(tiny_dataset(), corrections=str(file))
+    rows = data.table.set_index("path")
+    assert rows.loc["images/0000.jpg", "label"] == "Hat"
+    assert rows["label_before"].dropna().to_dict() == {"images/0000.jpg": "Dress"}
+    assert list(data.selected.dropped["path"]) == ["images/0001.jpg"]
+    assert list(data.selected.dropped["reason"]) == ["dropped by mine.csv"]
+    assert counts(data.table).sum(axis=1).to_dict() == {
+        "Dress": 12,
+        "Hat": 11,
+        "Shirt": 16,
+    }
+    # They become an artifact of the run.
+    assert json.loads(json.dumps(data.source.findings))["corrected labels"] == 1
+
+
+def test_classes_are_counted_as_corrected(
+    tiny_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("path,label\nimages/0000.jpg,Hat\nimages/0001.jpg,Skip\n")
+    data = module(tiny_dataset(), corrections=str(file), min_images_per_class=11)
+    # One of 14 dresses became the 11th hat, another a label that is left out.
+    assert counts(data.table).sum(axis=1).to_list() == [12, 11, 16]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,label\nimages/9999.jpg,Hat\n", "'images/9999.jpg' is not an image of"),
+        ("path,kind\nimages/0000.jpg,Hat\n", "has no column 'label' but path, kind"),
+        ("path,label\n" + "images/0000.jpg,Hat\n" * 2, "listed more than once"),
+        (None, "corrections: '.*' is not a file"),
+    ],
+)
+def test_corrections_that_do_not_fit_are_told(
+    tiny_dataset: MakeDataset, tmp_path: Path, text: str | None, message: str
+) -> None:
+    if text is not None:
+        (tmp_path / "mine.csv").write_text(text)
+    data = module(tiny_dataset(), corrections=str(tmp_path / "mine.csv"))
+    with pytest.raises(DataError, match=rf"{message}"):
+        _ = data.table
+
+
+def test_copies_are_dropped_where_that_is_asked_for(tiny_dataset: MakeDataset) -> None:
+    root = tiny_dataset()
+    folder = root / "images"
+    for copy, original in (("0003", "0001"), ("0004", "0001"), ("0020", "0000")):
+        shutil.copy(folder / f"{original}.jpg", folder / f"{copy}.jpg")
+    assert len(module(root).table) == 40
+    data = module(root, drop_duplicates=True)
+    assert len(data.table) == 36
+    assert data.selected.dropped.set_index("path")["reason"].to_dict() == {
+        "images/0003.jpg": "same file as images/0001.jpg",
+        "images/0004.jpg": "same file as images/0001.jpg",
+        # A dress and a hat: nobody knows which.
+        "images/0000.jpg": "same file as images/0000.jpg, other label",
+        "images/0020.jpg": "same file as images/0000.jpg, other label",
+    }
+    assert data.table["sha256"].is_unique
+    assert data.source.findings["dropped copies"] == 4
+
+
+class Grouped(ClothingDataset):
+    groups_bind = True
+
+
+class Placed(ClothingDataset):
+    groups_bind = True
+
+    def annotations(self) -> Annotations:
+        source = super().annotations()
+        number = source.table["path"].str[-6:-4].astype(int)
+        source.table["split"] = (number % 4).map(
+            ["train", "train", "val", "test"].__getitem__
+        )
+        return source
+
+
+def test_split_is_what_suits_the_data_unless_told(tiny_dataset: MakeDataset) -> None:
+    root = str(tiny_dataset())
+    options: dict[str, Any] = {"num_workers": 0, "image_size": 16}
+    split = Split(val=0.2, test=0.2)
+    stratified = ClothingDataset(root, split=split, **options).table
+    assert (stratified.groupby("group")["split"].nunique() > 1).any()
+    grouped = Grouped(root, split=split, **options).table
+    assert (grouped.groupby("group")["split"].nunique() == 1).all()
+    own = Placed(root, split=split, **options).table
+    assert own["split"].value_counts().to_dict() == {"train": 20, "val": 10, "test": 10}
+    told = Placed(root, split=replace(split, method="stratified"), **options).table
+    assert told["split"].equals(stratified["split"])
+
+
+# Boxes
+
+
+class Boxed(ClothingDataset):
+    crop_to_boxes = True
+    box = (4, 8, 14, 26)
+
+    def annotations(self) -> Annotations:
+        source = super().annotations()
+        source.table[["left", "top", "right", "bottom"]] = self.box
+        return source
+
+
+def first_test_image(cls: type[ClothingDataset], root: Path) -> torch.Tensor:
+    data = cls(str(root), num_workers=0, image_size=16)
+    data.setup("test")
+    return epoch_of(data, 0, "test")[0].images[0]
+
+
+def test_images_are_cut_to_their_boxes(tiny_dataset: MakeDataset) -> None:
+    root = tiny_dataset()
+    for path in (root / "images").iterdir():
+        image = Image.new("RGB", (24, 32), "black")
+        image.paste("white", Boxed.box)
+        image.save(path, quality=100, subsampling=0)
+    assert first_test_image(Boxed, root).min() > 240
+    assert first_test_image(ClothingDataset, root).min() < 10
+
+
+def test_boxes_end_where_the_image_ends(
+    tiny_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tiny_dataset()
+    monkeypatch.setattr(Boxed, "box", (-3, -1, 25, 999))
+    whole = first_test_image(ClothingDataset, root)
+    assert torch.equal(first_test_image(Boxed, root), whole)
+
+
+@pytest.mark.parametrize("box", [(24, 0, 30, 9), (0, -9, 9, 0), (5, 5, 5, 9)])
+def test_box_outside_of_its_image_is_told(
+    tiny_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch, box: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(Boxed, "box", box)
+    message = (
+        r"the box of 'images/\d{4}\.jpg' lies outside of the image \(\d+ such rows"
+    )
+    with pytest.raises(DataError, match=message):
+        first_test_image(Boxed, tiny_dataset())
+
+
+# Sampling
+
+
+def drawn(data: ClothingDataset, epoch: int) -> dict[str, list[str]]:
+    """Paths of the images of each class in an epoch, as often as they are read."""
+    rows = data.part("train")
+    read = rows.iloc[numbers(epoch_of(data, epoch))]
+    return {str(label): list(paths) for label, paths in read.groupby("label")["path"]}
+
+
+def test_each_epoch_has_as_many_images_of_each_class_as_asked_for(
+    tiny_dataset: MakeDataset,
+) -> None:
+    # 8 and 24 training images; 12 are more than the one class has, and fewer.
+    split = Split(val=0.25, test=0.25)
+    root = tiny_dataset({"Hat": 16, "Shirt": 48})
+    data = module(root, images_per_class=12, split=split)
+    data.setup("fit")
+    assert data.train_counts == [8, 24]
+    first, second = drawn(data, 0), drawn(data, 1)
+    for epoch in (first, second):
+        assert [len(epoch["Hat"]), len(epoch["Shirt"])] == [12, 12]
+        # Every hat is read, and none twice as often as another.
+        times = pd.Series(epoch["Hat"]).value_counts()
+        assert sorted(times) == [1] * 4 + [2] * 4
+        assert len(set(epoch["Shirt"])) == 12
+    assert set(first["Shirt"]) != set(second["Shirt"])
+    assert len(data.train_dataloader()) == 6
+
+
+def test_balanced_sampling_reads_as_many_images_as_there_are(
+    tiny_dataset: MakeDataset,
+) -> None:
+    root = tiny_dataset({"Hat": 16, "Shirt": 48})
+    data = module(root, sampling="balanced", split=HALVES)
+    data.setup("fit")
+    assert [len(paths) for paths in drawn(data, 0).values()] == [16, 16]
+
+
+def test_copies_are_augmented_each_in_its_own_way(tiny_dataset: MakeDataset) -> None:
+    root = tiny_dataset({"Hat": 8, "Shirt": 8})
+    options: dict[str, Any] = {"images_per_class": 12, "split": HALVES}
+    data = module(root, augmentation="strong", batch_size=1, **options)
+    data.setup("fit")
+    seen: dict[int, list[torch.Tensor]] = {}
+    for batch in epoch_of(data, 0):
+        seen.setdefault(int(batch.indices), []).append(batch.images)
+    assert [len(copies) for copies in seen.values()] == [3] * 8
+    alike = [torch.equal(one, other) for one, other, _ in seen.values()]
+    assert sum(alike) <= 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"sampling": "balanced"}, {"images_per_class": 9}], ids=str
+)
+def test_sampled_order_is_a_function_of_seed_and_epoch(
+    tiny_dataset: MakeDataset, options: dict[str, Any]
+) -> None:
+    root = tiny_dataset()
+    orders = []
+    for seed, epoch in ((5, 2), (5, 2), (5, 3), (6, 2)):
+        data = module(root, seed=seed, **options)
+        data.setup("fit")
+        orders.append(numbers(epoch_of(data, epoch)))
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
+    assert orders[0] != orders[3]
+
+
+@pytest.mark.parametrize("augmentation", ["light", "strong"])
+@pytest.mark.parametrize(
+    "options", [{"sampling": "balanced"}, {"images_per_class": 50}], ids=str
+)
+def test_no_copy_of_a_val_or_test_image_is_ever_trained_on(
+    tiny_dataset: MakeDataset, options: dict[str, Any], augmentation: Any
+) -> None:
+    root = tiny_dataset()
+    plain = module(root, split=HALVES)
+    plain.setup("fit")
+    data = module(root, split=HALVES, augmentation=augmentation, **options)
+    data.setup("fit")
+    # The split is the same, and so is what is validated and tested.
+    assert data.table.astype(str).equals(plain.table.astype(str))
+    for split in ("val", "test"):
+        batches = epoch_of(data, 3, split)
+        assert numbers(batches) == list(range(len(data.part(split))))
+        for one, other in zip(batches, epoch_of(plain, 0, split), strict=True):
+            assert torch.equal(one.images, other.images)
+    held_out = data.table[data.table["split"] != "train"]
+    assert len(held_out) == 20
+    # What is not there cannot be trained on, under whatever name.
+    for path in held_out["path"]:
+        (root / path).unlink()
+    read = {
+        path
+        for epoch in range(5)
+        for paths in drawn(data, epoch).values()
+        for path in paths
+    }
+    assert read == set(data.part("train")["path"])
+    assert read.isdisjoint(held_out["path"])
+    trained = data.table[data.table["path"].isin(read)]
+    assert set(trained["sha256"]).isdisjoint(held_out["sha256"])
+
+
+def test_two_ways_of_sampling_at_once_are_refused() -> None:
+    message = r"images_per_class is 9 and .*sampling 'balanced'\. .*give one of them"
+    with pytest.raises(ConfigError, match=message):
+        module(Path(), images_per_class=9, sampling="balanced")
+
+
 # Images that cannot be read
 
 
@@ -150,18 +460,22 @@ def test_unreadable_images_are_dropped_and_recorded(tiny_dataset: MakeDataset) -
     data = module(root, on_unreadable="drop")
     assert len(data.table) == 36
     assert data.source.findings["unreadable images"] == 4
-    assert list(data.dropped["path"]) == [f"images/000{i}.jpg" for i in range(4)]
-    assert set(data.dropped["label"]) == {"Dress"}
-    assert data.dropped["sha256"].str.fullmatch("[0-9a-f]{64}").all()
-    for reason, (_, _, message) in zip(data.dropped["reason"], BROKEN, strict=True):
+    assert list(data.selected.dropped["path"]) == [
+        f"images/000{i}.jpg" for i in range(4)
+    ]
+    assert set(data.selected.dropped["label"]) == {"Dress"}
+    assert data.selected.dropped["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+    for reason, (_, _, message) in zip(
+        data.selected.dropped["reason"], BROKEN, strict=True
+    ):
         assert pd.Series([reason]).str.contains(message).all()
 
 
 def test_nothing_is_dropped_from_sound_images(tiny_dataset: MakeDataset) -> None:
     data = module(tiny_dataset(), on_unreadable="drop")
     assert data.source.findings["unreadable images"] == 0
-    assert len(data.dropped) == 0
-    assert "reason" in data.dropped
+    assert len(data.selected.dropped) == 0
+    assert "reason" in data.selected.dropped
 
 
 def test_nothing_left_to_train_on_is_told(tiny_dataset: MakeDataset) -> None:
@@ -177,7 +491,7 @@ def test_nothing_left_to_train_on_is_told(tiny_dataset: MakeDataset) -> None:
 
 @pytest.mark.parametrize(
     "augmentation",
-    ["strong", [Transform("albumentations.InvertImg", {"p": 0.4})]],
+    ["strong", [transform("InvertImg", p=0.4)]],
 )
 def test_batches_do_not_depend_on_the_number_of_workers(
     tiny_dataset: MakeDataset, augmentation: Any
@@ -317,10 +631,8 @@ def test_image_of_exactly_the_size_is_cropped_like_the_others(
 
 
 def test_given_transforms_are_used_for_training(tiny_dataset: MakeDataset) -> None:
-    black = Transform(
-        "albumentations.RandomBrightnessContrast",
-        {"brightness_limit": (-1, -1), "contrast_limit": (0, 0), "p": 1},
-    )
+    limits = {"brightness_limit": (-1, -1), "contrast_limit": (0, 0)}
+    black = transform("RandomBrightnessContrast", **limits, p=1)
     data = module(tiny_dataset(), augmentation=[black])
     data.setup("fit")
     assert epoch_of(data, 0)[0].images.max() == 0
@@ -341,8 +653,7 @@ def test_given_transforms_are_used_for_training(tiny_dataset: MakeDataset) -> No
 def test_given_transforms_fail_before_the_training(
     tiny_dataset: MakeDataset, name: str, size: dict[str, int], message: str
 ) -> None:
-    transform = Transform(f"albumentations.{name}", size)
-    data = module(tiny_dataset(), augmentation=[transform])
+    data = module(tiny_dataset(), augmentation=[transform(name, **size)])
     with pytest.raises(ConfigError, match=message):
         data.setup("fit")
 
@@ -408,10 +719,13 @@ def test_overfitting_to_one_batch_works(tiny_dataset: MakeDataset) -> None:
         ("image_size", 0, 16),
         ("image_size", 15, 16),
         ("train_image_size", 0, 16),
+        ("min_images_per_class", 0, 1),
+        ("min_images_per_class", None, 1),
+        ("images_per_class", 0, 1),
     ],
 )
 def test_number_out_of_range_is_refused_by_name(
-    option: str, value: int, least: int
+    option: str, value: int | None, least: int
 ) -> None:
     message = f"data.init_args.{option} is {value}. The least is {least}"
     with pytest.raises(ConfigError, match=message):

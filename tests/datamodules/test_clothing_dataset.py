@@ -62,12 +62,13 @@ def test_what_is_left_out_is_counted(tiny_dataset: MakeDataset) -> None:
         (root / "images" / name).rename(root / "images" / f"stray {name}")
     (root / "images" / "more.jpg").write_bytes(b"")
     (root / "images" / ".DS_Store").write_bytes(b"")
-    found = module(root).annotations()
+    found = module(root).source
     assert found.findings == {
         "rows": 21,
-        "rows with an excluded label": 7,
+        "rows with an excluded label": 5,
         "rows without an image": 3,
         "images without a row": 4,
+        "unreadable images": 0,
     }
     assert found.table["label"].value_counts().to_dict() == {
         "Hat": 5,
@@ -88,13 +89,14 @@ def test_labels_to_leave_out_can_be_chosen(tiny_dataset: MakeDataset) -> None:
 
 @pytest.mark.photos
 def test_real_photos_are_those_that_were_counted(photos: Path) -> None:
-    found = module(photos).annotations()
+    found = module(photos).source
     assert found.findings == {
         "rows": 5403,
-        # 12 Skip and 228 Not sure; 5 of the Skip rows are those without an image.
-        "rows with an excluded label": 240,
+        # 12 Skip, of which 5 are those without an image, and 228 Not sure.
+        "rows with an excluded label": 235,
         "rows without an image": 5,
         "images without a row": 358,
+        "unreadable images": 0,
     }
     labels = found.table["label"].value_counts()
     assert (len(found.table), len(labels)) == (5163, 18)

@@ -1,0 +1,27 @@
+"""Where results are kept that can be made again."""
+
+import os
+from pathlib import Path
+
+from clothing_lightning.errors import StorageError
+
+
+def cache_folder() -> Path:
+    """Return the folder of all caches; it need not exist.
+
+    ``$CLOTHING_CACHE``, else ``$XDG_CACHE_HOME/clothing_lightning``, else
+    ``~/.cache/clothing_lightning``. An empty variable counts as unset.
+
+    Raises:
+        StorageError: If neither variable is set and there is no home folder.
+    """
+    try:
+        if own := os.environ.get("CLOTHING_CACHE"):
+            return Path(own).expanduser()
+        caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return Path(caches).expanduser() / "clothing_lightning"
+    except RuntimeError as err:
+        raise StorageError(
+            "The home folder of this user is not known. Set CLOTHING_CACHE to a "
+            "folder that can be written."
+        ) from err

@@ -1,0 +1,128 @@
+"""Corrections of an annotation table, before it is divided.
+
+Each function returns the table that is left and the rows that were dropped, with the
+column ``reason``; both go into the manifest of a run.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from clothing_lightning.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Cleaned(NamedTuple):
+    """A table, and what was taken from it.
+
+    Attributes:
+        table: What is left.
+        dropped: The rest, with the column ``reason``.
+    """
+
+    table: "pd.DataFrame"
+    dropped: "pd.DataFrame"
+
+
+def without(table: "pd.DataFrame", reasons: "pd.Series") -> Cleaned:
+    """Drop rows.
+
+    Args:
+        table: An annotation table.
+        reasons: Why a row is dropped, by the table's index; of any subset of the rows.
+    """
+    dropped = table.loc[reasons.index].assign(reason=reasons)
+    return Cleaned(table.drop(index=reasons.index), dropped)
+
+
+def corrected(table: "pd.DataFrame", file: Path) -> Cleaned:
+    """Apply what a person found to be wrong.
+
+    Args:
+        table: An annotation table.
+        file: A CSV with the columns ``path`` and ``label``; an empty label drops the
+            image.
+
+    Returns:
+        The table with new labels, and ``label_before`` for rows whose label changed.
+
+    Raises:
+        DataError: If the file cannot be read, or names an image twice or one that is
+            not in the table.
+    """
+    given = _read_corrections(file)
+    unknown = given.index[~given.index.isin(table["path"])]
+    if len(unknown):
+        raise DataError(
+            f"{file}: {unknown[0]!r} is not an image of this data set ({len(unknown)} "
+            "such rows). Paths are relative to its root, with forward slashes."
+        )
+    new = table["path"].map(given)
+    drop = new == ""
+    changed = new.notna() & ~drop & (new != table["label"])
+    table = table.assign(
+        label_before=table["label"].where(changed),
+        label=new.where(changed, table.label),
+    )
+    reasons = drop[drop].map(lambda _: f"dropped by {file.name}")
+    return without(table, reasons)
+
+
+def _read_corrections(file: Path) -> "pd.Series":
+    import pandas as pd
+
+    if not file.is_file():
+        raise DataError(
+            f"data.init_args.corrections: '{file}' is not a file. Check the path."
+        )
+    try:
+        given = pd.read_csv(
+            file,
+            dtype=str,
+            encoding="utf-8-sig",
+            keep_default_na=False,
+            index_col=False,
+        )
+    except ValueError as err:  # wrong encoding, no columns, rows of unequal length
+        reason = " ".join(str(err).split())
+        raise DataError(f"{file}: is no CSV in UTF-8 ({reason}).") from err
+    if missing := [name for name in ("path", "label") if name not in given]:
+        raise DataError(
+            f"{file}: has no column {missing[0]!r} but {', '.join(given.columns)}. "
+            "Corrections need 'path' and 'label'."
+        )
+    twice = given["path"][given["path"].duplicated()]
+    if not twice.empty:
+        raise DataError(
+            f"{file}: {twice.iloc[0]!r} is listed more than once ({len(twice)} such "
+            "rows). Keep one row for each image."
+        )
+    return given.set_index("path")["label"].str.strip()
+
+
+def small_classes(table: "pd.DataFrame", least: int) -> list[str]:
+    """Classes with fewer than ``least`` images, sorted by name."""
+    sizes = table["label"].value_counts()
+    return sorted(str(label) for label in sizes.index[sizes < least])
+
+
+def without_copies(table: "pd.DataFrame") -> Cleaned:
+    """Keep one of each set of identical files; none where their labels differ.
+
+    Args:
+        table: An annotation table, sorted by path, with ``sha256``.
+    """
+    import pandas as pd
+
+    same = table.groupby("sha256", sort=False)
+    first = same["path"].transform("first")
+    undecided = same["label"].transform("nunique") > 1
+    copy = (first != table["path"]) & ~undecided
+    reasons = pd.concat(
+        [
+            "same file as " + first[copy],
+            first[undecided].map(lambda path: f"same file as {path}, other label"),
+        ]
+    )
+    return without(table, reasons)
