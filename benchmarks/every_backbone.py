@@ -16,10 +16,9 @@ from typing import Any
 
 import timm
 from rich.progress import track
-from timm.models import get_pretrained_cfg
 
 from clothing_lightning.analysis.complexity import analyse
-from clothing_lightning.models.backbones import create_on_meta
+from clothing_lightning.models.backbones import create_on_meta, input_size_of
 
 
 def main() -> None:
@@ -52,9 +51,7 @@ def main() -> None:
 
 
 def _try(name: str) -> dict[str, Any]:
-    cfg = get_pretrained_cfg(name)
-    _, height, width = cfg.input_size if cfg else (3, 224, 224)
-    size = height, width
+    size = input_size_of(name)[1:]
     began = time.perf_counter()
     try:
         report = analyse(create_on_meta(name, size), name, size)

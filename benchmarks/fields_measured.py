@@ -12,12 +12,11 @@ from pathlib import Path
 
 import timm
 from rich.progress import track
-from timm.models import get_pretrained_cfg
 
 from clothing_lightning.analysis.complexity import analyse
 from clothing_lightning.analysis.field import ReceptiveField
 from clothing_lightning.analysis.measured_field import measured_field
-from clothing_lightning.models.backbones import create_on_meta
+from clothing_lightning.models.backbones import create_on_meta, input_size_of
 
 LIST = Path(__file__).with_name("convolutional.txt")
 
@@ -50,8 +49,7 @@ def families_of(file: Path) -> dict[str, list[str]]:
 
 def fields(name: str) -> tuple[ReceptiveField | None, ReceptiveField | str]:
     """Field of a network by both ways; of the second, or why there is none."""
-    cfg = get_pretrained_cfg(name)
-    channels, height, width = cfg.input_size if cfg else (3, 224, 224)
+    channels, height, width = input_size_of(name)
     size = height, width
     derived = analyse(create_on_meta(name, size), name, size).field.field
     try:

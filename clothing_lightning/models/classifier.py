@@ -1,31 +1,40 @@
 """The LightningModule: a backbone, a weighted loss, metrics and an optimizer."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from clothing_lightning.data.dataset import Batch
 from clothing_lightning.errors import ConfigError
-from clothing_lightning.models.backbones import create_backbone, heads
+from clothing_lightning.models.backbones import create_backbone
 from clothing_lightning.models.class_weights import ClassWeights, class_weights
+from clothing_lightning.models.losses import (
+    ImageLoss,
+    LossName,
+    image_weights,
+    main_labels,
+)
 from clothing_lightning.models.metrics import StageMetrics
-from clothing_lightning.models.schedules import WarmupCosine
+from clothing_lightning.models.mixing import Mixing
+from clothing_lightning.models.phased import PhasedModule
+from clothing_lightning.models.phases import Phase
 
 
-class ClothingClassifier(L.LightningModule):
+class ClothingClassifier(PhasedModule):
     """One label for each photo.
 
     Training minimises Σ w_y l / Σ w_y over a batch, with l the cross-entropy (label
-    smoothing as in Szegedy et al. 2016, arXiv:1512.00567) and w_y the weight of the
-    image's class. ``val/loss`` and ``test/loss`` are the same quotient over the whole
-    set, without label smoothing, so that recipes can be compared by it;
-    ``loss_unweighted`` has every weight 1.
+    smoothing as in Szegedy et al. 2016, arXiv:1512.00567) or the focal loss, and w_y
+    the weight of the image's class. ``val/loss`` and ``test/loss`` are the same
+    quotient over the whole set, of the cross-entropy without label smoothing, so that
+    recipes can be compared by it; ``loss_unweighted`` has every weight 1.
+
+    Of images that mixup or cutmix has made of two, with shares t_c of the classes, the
+    loss is Σ_c w_c t_c l_c and the weight Σ_c w_c t_c. Their ``train/accuracy`` and
+    other scores, and ``train/loss_unweighted``, are against the class with the larger
+    share: lower than those of the photos as they are.
     """
 
     def __init__(  # noqa: PLR0913  each is a line of the YAML
@@ -35,11 +44,19 @@ class ClothingClassifier(L.LightningModule):
         *,
         class_names: list[str],
         train_counts: list[int],
+        in_chans: int | None = None,
+        image_size: int | None = None,
         class_weights: ClassWeights = "none",
         label_smoothing: float = 0.0,
+        loss: LossName = "cross_entropy",
+        focal_gamma: float = 2.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         freeze_backbone: bool = False,
+        phases: list[Phase] | None = None,
+        layer_decay: float | None = None,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(
             parameters, lr=1e-3, weight_decay=0.02
         ),
@@ -55,25 +72,41 @@ class ClothingClassifier(L.LightningModule):
                 ``none``: random; or the path of a file.
             class_names: In the order of the outputs; linked to the data.
             train_counts: Training images of each class; linked to the data.
+            in_chans: Channels of the images: 3, or 1 for gray; by default the
+                backbone's own.
+            image_size: Height and width in pixels, for networks whose parameters
+                depend on it; linked to the data.
             class_weights: ``balanced``, ``effective``, ``none``, or a weight for each
                 class by name.
             label_smoothing: 0 to below 1.
+            loss: ``cross_entropy``, or ``focal``: images that are nearly right count
+                less.
+            focal_gamma: How much less, from 0, where focal is cross_entropy.
+            mixup: Mix pairs of images and their labels; the parameter of the beta
+                distribution of the share, such as 0.2; 0: do not.
+            cutmix: Cut a box out of another image, likewise; with both, each batch has
+                one of them.
             drop_rate: Dropout before the head, 0 to below 1.
             drop_path_rate: Stochastic depth, 0 to below 1; where the network has it.
             freeze_backbone: Train the head alone; batch norms keep their statistics.
+                Short for one phase of this.
+            phases: What trains for how many epochs, such as ``[{epochs: 10, train:
+                head}, {epochs: 10, train: 'last: 1/3', lr_factor: 0.1}]``.
+            layer_decay: Factor of the learning rate from each block to the one before
+                it, above 0 and at most 1, such as 0.75; null: one rate for all.
             optimizer: Of the parameters that train; biases and norms do not decay.
             scheduler: Of the learning rate; stepped each batch if it is a
-                WarmupCosine or OneCycleLR, else each epoch.
+                WarmupCosine or OneCycleLR, else each epoch. Begins again with each
+                phase.
             channels_last: Keep images and filters with the channels innermost, which
                 convolutions are faster in.
             seed: Of dropout and other chance; linked to ``seed_everything``.
 
         Raises:
-            ConfigError: If the backbone or a class weight names what there is not, or a
-                rate is out of range.
+            ConfigError: If the backbone, a class weight or a phase names what there is
+                not, or a number is out of range.
             WeightsError: If pretrained weights cannot be had or do not fit.
         """
-        super().__init__()
         for option, rate in (
             ("label_smoothing", label_smoothing),
             ("drop_rate", drop_rate),
@@ -83,26 +116,31 @@ class ClothingClassifier(L.LightningModule):
                 raise ConfigError(
                     f"model.init_args.{option} is {rate}. It is from 0 to below 1."
                 )
-        self.backbone = backbone
-        self.class_names = class_names
-        self.label_smoothing = label_smoothing
-        self.freeze_backbone = freeze_backbone
-        self.optimizer = optimizer
-        self.scheduler = scheduler
-        self.seed = seed
-        self.network = create_backbone(
+        if freeze_backbone and phases is not None:
+            raise ConfigError(
+                "model.init_args.freeze_backbone is short for one phase of the head. "
+                "Pass --model.init_args.freeze_backbone false to use phases."
+            )
+        if phases is None:
+            phases = [Phase(train="head" if freeze_backbone else "all")]
+        training_loss = ImageLoss(loss, focal_gamma, label_smoothing)
+        mixing = Mixing(mixup, cutmix, len(class_names))
+        network = create_backbone(
             backbone,
             weights,
             len(class_names),
             drop_rate=drop_rate,
             drop_path_rate=drop_path_rate,
+            in_chans=in_chans,
+            image_size=(image_size, image_size) if image_size else None,
         )
-        if freeze_backbone:
-            self.network.requires_grad_(False)
-            for head in heads(self.network):
-                head.requires_grad_(True)
         if channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last)
+            network = network.to(memory_format=torch.channels_last)
+        super().__init__(network, phases, optimizer, scheduler, layer_decay)
+        self.backbone = backbone
+        self.class_names = class_names
+        self.training_loss, self.mixing = training_loss, mixing
+        self.seed = seed
         weight = _class_weights(class_weights, train_counts, class_names)
         self.register_buffer("weight", weight)
         self.weight: Tensor
@@ -113,37 +151,25 @@ class ClothingClassifier(L.LightningModule):
         self.train()  # Lightning keeps the modes that it is given
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``[N, num_classes]`` of normalised images ``[N, 3, H, W]``."""
+        """Logits ``[N, num_classes]`` of normalised images ``[N, C, H, W]``."""
         return self.network(images)  # type: ignore[no-any-return]
 
-    def train(self, mode: bool = True) -> "ClothingClassifier":
-        """Keep a frozen backbone in eval: batch norm statistics, dropout, paths."""
-        super().train(mode)
-        if self.freeze_backbone:
-            self.network.eval()
-        return self
-
     def _step(
-        self, batch: Batch, metrics: StageMetrics, label_smoothing: float = 0.0
+        self, images: Tensor, targets: Tensor, loss: ImageLoss, metrics: StageMetrics
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch and its logits, and count both."""
-        logits = self(batch.images).float()
-        weights = self.weight[batch.labels]
-        losses = F.cross_entropy(
-            logits,
-            batch.labels,
-            self.weight,
-            label_smoothing=label_smoothing,
-            reduction="none",
-        )
-        metrics.update(logits, batch.labels, losses, weights)
+        logits = self(images).float()
+        losses = loss(logits, targets, self.weight)
+        weights = image_weights(targets, self.weight)
+        metrics.update(logits, main_labels(targets), losses, weights)
         total = weights.sum()
         # A batch may have none but images of weight 0.
         return losses.sum() / total.where(total > 0, 1.0), logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss, _ = self._step(batch, self.train_metrics, self.label_smoothing)
+        images, targets = self.mixing(batch.images, batch.labels)
+        loss, _ = self._step(images, targets, self.training_loss, self.train_metrics)
         self.log("train/loss_step", loss, prog_bar=True)
         return loss
 
@@ -158,7 +184,7 @@ class ClothingClassifier(L.LightningModule):
     def _evaluation_step(
         self, batch: Batch, metrics: StageMetrics
     ) -> dict[str, Tensor]:
-        _, logits = self._step(batch, metrics)
+        _, logits = self._step(batch.images, batch.labels, ImageLoss(), metrics)
         return {"probabilities": logits.softmax(dim=1), "indices": batch.indices}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -167,8 +193,11 @@ class ClothingClassifier(L.LightningModule):
         torch.manual_seed(hash(place) % 2**63)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch."""
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        """Log the epoch: its learning rate is that of the head."""
+        groups = self.trainer.optimizers[0].param_groups
+        self.log("lr", max(group["lr"] for group in groups))
+        if len(self.phases) > 1:
+            self.log("phase", float(self.phase + 1))
         self._log_epoch(self.train_metrics)
 
     def on_validation_epoch_end(self) -> None:
@@ -185,28 +214,6 @@ class ClothingClassifier(L.LightningModule):
             # Every device has the values of all: torchmetrics has seen to that.
             self.log_dict(metrics.compute())
         metrics.reset()
-
-    def configure_optimizers(self) -> Any:
-        """Build optimizer and schedule."""
-        optimizer = self.optimizer(self._parameter_groups())
-        if self.scheduler is None:
-            return optimizer
-        scheduler = self.scheduler(optimizer)
-        if isinstance(scheduler, WarmupCosine):
-            scheduler.run_for(self.trainer.estimated_stepping_batches)
-        by_step = isinstance(scheduler, WarmupCosine | OneCycleLR)
-        config: dict[str, Any] = {
-            "scheduler": scheduler,
-            "interval": "step" if by_step else "epoch",
-        }
-        if isinstance(scheduler, ReduceLROnPlateau):
-            config["monitor"] = getattr(scheduler, "monitor", "val/loss")
-        return {"optimizer": optimizer, "lr_scheduler": config}
-
-    def _parameter_groups(self) -> Iterator[dict[str, Any]]:
-        trained = [p for p in self.parameters() if p.requires_grad]
-        yield {"params": [p for p in trained if p.ndim > 1]}
-        yield {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}
 
 
 def _class_weights(

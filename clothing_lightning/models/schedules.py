@@ -1,10 +1,12 @@
 """Learning-rate schedules that know the length of the run without being told."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+from lightning.pytorch.cli import LRSchedulerCallable
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 
 from clothing_lightning.errors import ConfigError
 
@@ -40,7 +42,7 @@ class WarmupCosine(LambdaLR):
         super().__init__(optimizer, self.factor)
 
     def run_for(self, total_steps: float) -> None:
-        """Tell the number of optimizer steps in the whole run.
+        """Tell the number of optimizer steps in the run, or in its phase.
 
         Raises:
             ConfigError: If the run has no end.
@@ -72,3 +74,45 @@ class WarmupCosine(LambdaLR):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the place in the schedule."""
         vars(self).update(state_dict)
+
+
+def schedule_config(
+    optimizer: Optimizer,
+    scheduler: LRSchedulerCallable | None,
+    steps: Callable[[], float],
+    warmup: float | None = None,
+) -> dict[str, Any] | None:
+    """Build a schedule and tell Lightning when to step it.
+
+    Args:
+        optimizer: With the learning rates to begin with.
+        scheduler: Builds it.
+        steps: Counts the optimizer steps that it lasts.
+        warmup: Share of the steps in which the rate rises, 0 to 1; without a scheduler
+            it then stays. None: the scheduler's own.
+
+    Returns:
+        The fields of Lightning's LRSchedulerConfig; None if the rate stays.
+
+    Raises:
+        ConfigError: If the scheduler has no such warm-up, or has to know its end and
+            there is none.
+    """
+    if scheduler is None and warmup is None:
+        return None
+    made = scheduler(optimizer) if scheduler else WarmupCosine(optimizer, final=1.0)
+    if isinstance(made, WarmupCosine):
+        made.warmup = made.warmup if warmup is None else warmup
+        made.run_for(steps())
+    elif warmup is not None:
+        raise ConfigError(
+            f"model.init_args.phases: warmup is {warmup}, but {type(made).__name__} "
+            "has no such setting. Leave it out, or use WarmupCosine."
+        )
+    plateau = isinstance(made, ReduceLROnPlateau)
+    config: dict[str, Any] = {"scheduler": made, "reduce_on_plateau": plateau}
+    if isinstance(made, WarmupCosine | OneCycleLR):
+        config["interval"] = "step"
+    if plateau:
+        config["monitor"] = getattr(made, "monitor", "val/loss")
+    return config

@@ -70,6 +70,7 @@ class ExperimentCLI(FitCLI):
         # Here, since mlflow and matplotlib take seconds to import, and a mistake in
         # the experiment should be told before.
         from clothing_lightning.tracking.logger import RunLogger
+        from clothing_lightning.training.finetuning import PhaseTeller
         from clothing_lightning.training.recorder import RunRecorder
         from clothing_lightning.training.starting import start_run
 
@@ -79,7 +80,7 @@ class ExperimentCLI(FitCLI):
             filename="last", save_on_train_epoch_end=True, enable_version_counter=False
         )
         self.recorder, self.logger = RunRecorder(self.best), RunLogger()
-        ours: list[Callback] = [self.recorder, last, TermSignal()]
+        ours: list[Callback] = [self.recorder, last, TermSignal(), PhaseTeller()]
         if self.config_init.trainer.enable_progress_bar is not False:
             ours.append(Progress())
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": ours}
@@ -137,8 +138,12 @@ def fit(arguments: Arguments) -> int:
         from clothing_lightning.tracking.read import find_run
 
         past = find_run(arguments.resume)
-    cli = ExperimentCLI(arguments, past)
+        if past.series:
+            from clothing_lightning.training.several import resume_several
+
+            return resume_several(past)
     signal.signal(signal.SIGTERM, _interrupt)
+    cli = ExperimentCLI(arguments, past)
     try:
         _train_and_test(cli)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second

@@ -13,6 +13,8 @@ from clothing_lightning.errors import ConfigError, WeightsError
 from clothing_lightning.models.backbones import (
     check_backbone,
     create_backbone,
+    create_untrained,
+    input_size_of,
     preprocessing_of,
 )
 
@@ -114,17 +116,70 @@ def test_drop_path_reaches_the_network(backbone: str) -> None:
     assert 0 < max(paths) < 0.301
 
 
-def test_option_that_the_network_lacks_is_an_error() -> None:
+@pytest.mark.parametrize("backbone", ["vgg11", "baseline_cnn", "nasnet_mobile"])
+def test_option_that_the_network_lacks_is_an_error(backbone: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"'vgg11' does not take drop_path_rate\. Leave"
+        ConfigError, match=rf"'{backbone}' does not take drop_path_rate\. Leave"
     ):
-        create_backbone("vgg11", "none", 7, drop_rate=0.1, drop_path_rate=0.1)
+        create_backbone(backbone, "none", 7, drop_rate=0.1, drop_path_rate=0.1)
+
+
+def test_network_is_built_for_gray_images() -> None:
+    network = create_backbone("test_resnet", "none", 7, in_chans=1).eval()
+    assert network(torch.randn(2, 1, 64, 64)).shape == (2, 7)
+
+
+def test_filters_of_coloured_images_are_summed_for_gray_ones(
+    saved: tuple[Path, dict[str, Tensor]],
+) -> None:
+    # Gray as red, green and blue gives then what gray alone gives, as with the hub's.
+    file = str(saved[0])
+    coloured = create_backbone("test_resnet", file, 7).eval()
+    gray = create_backbone("test_resnet", file, 7, in_chans=1).eval()
+    images = torch.randn(2, 1, 64, 64)
+    torch.testing.assert_close(
+        gray.forward_features(images),  # type: ignore[operator]
+        coloured.forward_features(images.expand(-1, 3, -1, -1)),  # type: ignore[operator]
+    )
+
+
+@pytest.mark.parametrize("size", [(96, 96), (64, 128)])
+@pytest.mark.parametrize("backbone", ["test_vit", "test_resnet", "compact_cnn"])
+def test_network_is_built_for_the_size_of_the_images(
+    backbone: str, size: tuple[int, int]
+) -> None:
+    images = torch.randn(2, 3, *size)
+    trained = create_backbone(backbone, "none", 7, image_size=size).eval()
+    assert trained(images).shape == (2, 7)
+    assert create_untrained(backbone, size, 7).eval()(images).shape == (2, 7)
+
+
+def test_option_that_is_refused_is_named_where_a_size_is_given() -> None:
+    with pytest.raises(ConfigError, match="'vgg11' does not take drop_path_rate"):
+        create_backbone("vgg11", "none", 7, drop_path_rate=0.1, image_size=(64, 64))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size"),
+    [
+        ("test_vit", (3, 160, 160)),
+        ("fashion_mnist_cnn", (1, 28, 28)),
+        ("compact_cnn", (3, 256, 256)),
+    ],
+)
+def test_input_size_is_that_of_the_backbone(
+    backbone: str, size: tuple[int, int, int]
+) -> None:
+    assert input_size_of(backbone) == size
 
 
 @pytest.mark.parametrize(
     ("backbone", "message"),
     [
         ("resnet81", r"'resnet81' is not a timm model\. Closest names: resnet18,"),
+        ("nasnet_mobil", r"Closest names: nasnet_mobile,"),
+        ("baseline_cn", r"Closest names: baseline_cnn"),
+        ("baseline_cnn.x", r"no weights with the tag 'x'. It has none"),
         ("resnet81.a1_in1k", r"'resnet81.a1_in1k' is not a timm model"),
         ("§§§", r"'§§§' is not a timm model\. See timm\.list_models\(\)"),
         ("", r"'' is not a timm model"),
@@ -148,6 +203,14 @@ def test_preprocessing_is_that_of_the_weights() -> None:
     lite = preprocessing_of("tf_efficientnet_lite0.in1k")
     assert (lite.image_size, lite.crop_pct) == (224, 0.875)
     assert lite.mean == lite.std == (0.5, 0.5, 0.5)
+
+
+def test_preprocessing_follows_the_channels() -> None:
+    assert preprocessing_of("tf_efficientnet_lite0", 3).mean == (0.5, 0.5, 0.5)
+    assert preprocessing_of("tf_efficientnet_lite0", 1).std == pytest.approx((0.5,))
+    assert preprocessing_of("fashion_mnist_cnn", 3).mean == (0.2860,) * 3
+    with pytest.raises(ConfigError, match=r"in_chans is 4\. Photos have 3 channels"):
+        preprocessing_of("resnet18", 4)
 
 
 @pytest.fixture
@@ -186,25 +249,48 @@ def test_hub_out_of_reach_is_an_error_with_ways_out(
     assert not constants.HF_HUB_OFFLINE  # as it was
 
 
-@pytest.mark.usefixtures("no_network")
-def test_hub_out_of_reach_does_not_matter_if_the_cache_has_the_weights(
-    tmp_path: Path,
-) -> None:
-    network = timm.create_model("test_resnet")
+def cached(name: str, tag: str, cache: Path) -> dict[str, Tensor]:
+    """Put random weights where the hub's client would have stored them."""
+    from safetensors.torch import save_file
+
+    state: dict[str, Tensor] = timm.create_model(name).state_dict()
     # The hub's cache: a reference names the commit whose snapshot has the file.
-    folder = tmp_path / "cache" / "models--timm--test_resnet.r160_in1k"
+    folder = cache / f"models--timm--{name}.{tag}"
     commit = "0" * 40
     snapshot = folder / "snapshots" / commit
     for path in (snapshot, folder / "refs"):
         path.mkdir(parents=True)
     (folder / "refs" / "main").write_text(commit)
-    from safetensors.torch import save_file
+    save_file(state, snapshot / "model.safetensors")
+    return state
 
-    save_file(network.state_dict(), snapshot / "model.safetensors")
+
+@pytest.mark.usefixtures("no_network")
+def test_hub_out_of_reach_does_not_matter_if_the_cache_has_the_weights(
+    tmp_path: Path,
+) -> None:
+    state = cached("test_resnet", "r160_in1k", tmp_path / "cache")
     ours = create_backbone("test_resnet", "hub", 7).state_dict()
-    assert ours["conv1.0.weight"].equal(network.state_dict()["conv1.0.weight"])
+    assert ours["conv1.0.weight"].equal(state["conv1.0.weight"])
 
 
-def test_backbone_without_published_weights_is_an_error() -> None:
-    with pytest.raises(WeightsError, match="nobody has published weights for 'beit3_g"):
-        create_backbone("beit3_giant_patch14_224", "hub", 7)
+@pytest.mark.usefixtures("no_network")
+def test_pretrained_position_embeddings_are_resized(tmp_path: Path) -> None:
+    state = cached("test_vit", "r160_in1k", tmp_path / "cache")
+    network = create_backbone("test_vit", "hub", 7, image_size=(80, 80)).eval()
+    ours = network.state_dict()
+    assert ours["pos_embed"].shape[1] < state["pos_embed"].shape[1]
+    key = "blocks.0.attn.qkv.weight"
+    assert ours[key].equal(state[key])
+    assert network(torch.randn(1, 3, 80, 80)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    ["beit3_giant_patch14_224", "nasnet_mobile", "compact_cnn", "fashion_mnist_cnn"],
+)
+def test_backbone_without_published_weights_is_an_error(backbone: str) -> None:
+    with pytest.raises(
+        WeightsError, match=f"nobody has published weights for '{backbone}' .*to a file"
+    ):
+        create_backbone(backbone, "hub", 7)

@@ -115,6 +115,63 @@ def test_evaluation_returns_probabilities_and_indices() -> None:
     assert given["indices"].tolist() == list(range(10, 16))
 
 
+def test_training_alone_has_the_focal_loss() -> None:
+    model = classifier(loss="focal", class_weights="balanced").eval()
+    images, labels, _ = batch()
+    logits = model(images).detach()
+    model.validation_step(batch(), 0)
+    plain = nn.CrossEntropyLoss(model.weight)(logits, labels)
+    torch.testing.assert_close(model.val_metrics.loss.compute(), plain)
+    p = logits.softmax(1)[range(len(labels)), labels]
+    weights = model.weight[labels]
+    expected = -(weights * (1 - p) ** 2 * p.log()).sum() / weights.sum()
+    torch.testing.assert_close(model.training_step(batch(), 0).detach(), expected)
+
+
+@pytest.mark.parametrize("option", ["mixup", "cutmix"])
+def test_loss_of_a_mixed_batch_is_weighted_by_shares(option: str) -> None:
+    options: dict[str, Any] = {option: 1.0}
+    model = classifier(class_weights="balanced", **options).eval()
+    torch.manual_seed(1)
+    loss = model.training_step(batch(), 0).detach()
+    torch.manual_seed(1)
+    images, shares = model.mixing(*batch()[:2])
+    log_p = model(images).log_softmax(1).detach()
+    weights = shares * model.weight
+    torch.testing.assert_close(loss, -(weights * log_p).sum() / weights.sum())
+    torch.testing.assert_close(model.train_metrics.loss.compute(), loss)
+    right = (log_p.argmax(1) == shares.argmax(1)).float().mean()
+    scores = model.train_metrics.compute()
+    torch.testing.assert_close(scores["train/accuracy"], right)
+
+
+def test_no_image_is_mixed_in_a_test() -> None:
+    model = classifier(mixup=1.0, cutmix=1.0).eval()
+    expected = model(batch().images).softmax(1).detach()
+    for step in (model.validation_step, model.test_step):
+        assert step(batch(), 0)["probabilities"].detach().equal(expected)
+
+
+def test_mixing_repeats_with_seed_and_epoch() -> None:
+    states = []
+    for start in (0, 1):
+        model = classifier(mixup=0.4, cutmix=1.0, optimizer=sgd)
+        torch.manual_seed(start)  # whatever came before
+        fit(model, max_epochs=2)
+        states.append(model.network.state_dict())
+    assert all(value.equal(states[1][name]) for name, value in states[0].items())
+
+
+def test_gray_images_have_one_channel() -> None:
+    model = classifier(in_chans=1).eval()
+    assert model(torch.randn(2, 1, 32, 32)).shape == (2, len(NAMES))
+
+
+def test_network_is_built_for_the_size_of_the_images() -> None:
+    model = classifier("test_vit", image_size=96).eval()
+    assert model(torch.randn(2, 3, 96, 96)).shape == (2, len(NAMES))
+
+
 # What trains
 
 

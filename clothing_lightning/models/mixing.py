@@ -1,0 +1,58 @@
+"""Mixed images of a batch, on the device that trains.
+
+mixup: Zhang et al., ICLR 2018, arXiv:1710.09412. CutMix: Yun et al., ICCV 2019,
+arXiv:1905.04899. Both are torchvision's.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from clothing_lightning.errors import ConfigError
+
+
+class Mixing:
+    """Mixes each image of a batch with the one before it."""
+
+    def __init__(self, mixup: float, cutmix: float, num_classes: int) -> None:
+        """Describe what is mixed.
+
+        Args:
+            mixup: Both parameters of the beta distribution of the share, from 0, which
+                is without mixup.
+            cutmix: Likewise, of the share that a box takes.
+            num_classes: Number of classes.
+
+        Raises:
+            ConfigError: If a parameter is negative or no number.
+        """
+        for option, alpha in (("mixup", mixup), ("cutmix", cutmix)):
+            if not 0 <= alpha < math.inf:
+                raise ConfigError(
+                    f"model.init_args.{option} is {alpha}. It is 0 to leave it out, or "
+                    "the parameter of a beta distribution, such as 0.2 or 1."
+                )
+        self.ways: list[v2.Transform] = []
+        if mixup:
+            self.ways.append(v2.MixUp(alpha=mixup, num_classes=num_classes))
+        if cutmix:
+            self.ways.append(v2.CutMix(alpha=cutmix, num_classes=num_classes))
+
+    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix a batch in one of the ways, each as likely, by torch's global chance.
+
+        Args:
+            images: ``[N, C, H, W]``.
+            labels: ``[N]``.
+
+        Returns:
+            Images ``[N, C, H, W]`` and shares of the classes ``[N, num_classes]``; what
+            was given if there is no way to mix.
+        """
+        if not self.ways:
+            return images, labels
+        way = self.ways[int(torch.randint(len(self.ways), ()))]
+        mixed: tuple[Tensor, Tensor] = way(images, labels)
+        return mixed

@@ -1,0 +1,161 @@
+"""Phases of a fine-tuning: what trains, for how long, at which rate."""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import filter as matching
+from fractions import Fraction
+
+from lightning.pytorch.cli import LRSchedulerCallable
+from torch import nn
+
+from clothing_lightning.errors import ConfigError
+from clothing_lightning.models.backbones import head_names
+from clothing_lightning.models.parameter_groups import depths
+
+OPTION = "model.init_args.phases"
+Part = str | list[str] | dict[str, str | float]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs in which one part of the network trains.
+
+    Attributes:
+        epochs: How many; null in the last phase: to the end of the run.
+        train: ``head``; ``all``; ``last: 1/3``: the head and this share of the
+            backbone's blocks, counted from the head; a pattern for the names of
+            parameters, such as ``layer4.*``; or a list of these.
+        lr_factor: Of the optimizer's learning rate, above 0.
+        scheduler: Of the learning rate; by default the model's, from its beginning.
+        warmup: Share of the phase's steps in which the rate rises, 0 to 1: with
+            WarmupCosine, or with no scheduler, where the rate then stays. By default
+            the scheduler's own.
+    """
+
+    epochs: int | None = None
+    train: Part = "all"
+    lr_factor: float = 1.0
+    scheduler: LRSchedulerCallable | None = None
+    warmup: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: If one does not hold.
+        """
+        if self.epochs is not None and self.epochs < 1:
+            raise ConfigError(f"{OPTION}: epochs is {self.epochs}. The least is 1.")
+        if not 0 < self.lr_factor < math.inf:
+            raise ConfigError(
+                f"{OPTION}: lr_factor is {self.lr_factor}. It is above 0: 0.1 trains "
+                "at a tenth of the optimizer's learning rate."
+            )
+        if self.warmup is not None and not 0 <= self.warmup <= 1:
+            raise ConfigError(
+                f"{OPTION}: warmup is {self.warmup}. It is a share of the phase's "
+                "steps, 0 to 1: 0.05 warms up in a twentieth of them."
+            )
+
+    @property
+    def parts(self) -> list[str]:
+        """What trains, each as ``head``, ``all``, ``last: 1/3`` or a pattern."""
+        if isinstance(self.train, dict):
+            return [f"{key}: {value}" for key, value in self.train.items()]
+        return [self.train] if isinstance(self.train, str) else self.train
+
+
+def trained_names(network: nn.Module, phase: Phase) -> set[str]:
+    """Names of the parameters that train in a phase.
+
+    Raises:
+        ConfigError: If a part of the phase is none of the network's.
+    """
+    if not phase.parts:
+        raise ConfigError(f"{OPTION}: train is empty. Write head, all, or last: 1/3.")
+    return {name for part in phase.parts for name in _names(network, part)}
+
+
+def _names(network: nn.Module, part: str) -> set[str]:
+    names = [name for name, _ in network.named_parameters()]
+    if part == "all":
+        return set(names)
+    if part == "head":
+        return head_names(network)
+    if part.startswith("last:"):
+        return _last(network, part.removeprefix("last:").strip())
+    found = set(matching(names, part))
+    if not found:
+        near = difflib.get_close_matches(part, ["head", "all", *names], n=3, cutoff=0.3)
+        raise ConfigError(
+            f"{OPTION}: train is {part!r}, which no parameter is called. Write head, "
+            "all, last: 1/3, or a pattern such as layer4.*. "
+            f"Closest names: {', '.join(near) or names[-1]}."
+        )
+    return found
+
+
+def _last(network: nn.Module, share: str) -> set[str]:
+    try:
+        value = Fraction(share)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value <= 1:
+        raise ConfigError(
+            f"{OPTION}: train is 'last: {share}'. It is a share of the backbone, above "
+            "0 and at most 1, such as 1/3 or 0.25."
+        )
+    places = depths(network)
+    blocks = max(places.values())  # the head has the place behind them
+    first = blocks - max(1, round(value * blocks))
+    return {name for name, place in places.items() if place >= first}
+
+
+def checked_phases(phases: Sequence[Phase]) -> list[Phase]:
+    """Return the phases if they follow upon each other.
+
+    Raises:
+        ConfigError: If there is none, or one without an end is not the last.
+    """
+    if not phases:
+        raise ConfigError(f"{OPTION} is empty. Leave it out, or list a phase.")
+    if None in [phase.epochs for phase in phases[:-1]]:
+        raise ConfigError(
+            f"{OPTION}: a phase before the last has no epochs. Say how many."
+        )
+    return list(phases)
+
+
+def first_epoch(phases: Sequence[Phase], index: int) -> int:
+    """Epoch with which a phase begins, from 0."""
+    return sum(phase.epochs or 0 for phase in phases[:index])
+
+
+def phase_of(phases: Sequence[Phase], epoch: int) -> int:
+    """Index of the phase that an epoch is in; behind all of them the last."""
+    starts = [first_epoch(phases, index) for index in range(len(phases))]
+    return sum(start <= epoch for start in starts) - 1
+
+
+def freeze_all_but(network: nn.Module, trained: set[str]) -> None:
+    """Let some parameters alone train."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in trained)
+
+
+def keep_frozen_in_eval(network: nn.Module) -> None:
+    """Put what is frozen in eval: statistics of batch norms, dropout, paths.
+
+    All of the network if nothing but its head trains: the head then learns from the
+    features that a test gives it.
+    """
+    head = head_names(network)
+    trained = {name for name, p in network.named_parameters() if p.requires_grad}
+    if trained <= head:
+        network.eval()
+    for module in network.modules():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
