@@ -1,0 +1,154 @@
+"""Folders of images that are named by their classes."""
+
+import unicodedata
+from pathlib import Path
+from typing import TypeAlias
+
+from clothing_lightning.data.table import Annotations
+from clothing_lightning.datamodules.image_folder_listing import (
+    SUFFIXES,
+    Tree,
+    require_utf8,
+)
+from clothing_lightning.errors import DataError
+
+SPLIT_NAMES = {
+    "train": "train",
+    "validation": "val",
+    "valid": "val",
+    "val": "val",
+    "test": "test",
+}
+IN_FOLDERS = (
+    "Put each image into a folder named by its class, or give a table of labels "
+    "(--data.init_args.table=FILE.csv)."
+)
+
+
+# Paths of the images of each class, by split; the split is empty where there is none.
+Classes: TypeAlias = dict[tuple[str, str], list[str]]
+
+
+def read_tree(root: Path) -> Annotations:
+    """List ``root/<class>/...`` or ``root/{train,validation,test}/<class>/...``.
+
+    Class names are put into Unicode's composed form, so that what macOS wrote is the
+    same class as what others wrote.
+
+    Args:
+        root: A folder.
+
+    Raises:
+        DataError: If the folders are laid out in another way, one cannot be listed, a
+            class has no image, a name is not UTF-8, or a link leads out.
+    """
+    import pandas as pd
+
+    tree = Tree(root)
+    parts = _parts(tree)
+    classes: Classes = {}
+    for split, folder in parts.items():
+        _add_classes(tree, split, folder, classes)
+    _refuse_empty(root, classes)
+    rows = [
+        (path, label, split)
+        for (split, label), paths in classes.items()
+        for path in paths
+    ]
+    table = pd.DataFrame(rows, columns=["path", "label", "split"], dtype="str")
+    if "" in parts:
+        table = table.drop(columns="split")
+    labels = {label for _, label in classes}
+    for split in parts:
+        if missing := sum(not classes.get((split, label)) for label in labels):
+            tree.findings[f"classes without an image in {split}"] = missing
+    return Annotations(root, table, dict(tree.findings))
+
+
+def _parts(tree: Tree) -> dict[str, str]:
+    """Folders of classes by split; the root alone where it has no splits."""
+    folders = tree.entries("").folders
+    named = [name for name in folders if name.lower() in SPLIT_NAMES]
+    others = [name for name in folders if name not in named]
+    # A class may have such a name: in the folder of a split there are no images.
+    if not named or (others and any(tree.entries(name).images for name in named)):
+        return {"": ""}
+    if others:
+        raise DataError(
+            f"'{tree.root}': has {others[0]!r} beside {named[0]!r}. Beside the folders "
+            "of splits (train, validation, test) nothing else is expected: move it "
+            "away, or all classes into one of them."
+        )
+    parts: dict[str, str] = {}
+    for name in named:
+        split = SPLIT_NAMES[name.lower()]
+        if split in parts:
+            raise DataError(
+                f"'{tree.root}': has both {parts[split]!r} and {name!r}. Which are the "
+                f"images of {split}? Keep one."
+            )
+        parts[split] = name
+    if "train" not in parts:
+        raise DataError(
+            f"'{tree.root}': has {named[0]!r}, but no 'train'. Add it, or move the "
+            "classes up to have splits made."
+        )
+    return parts
+
+
+def _add_classes(tree: Tree, split: str, folder: str, classes: Classes) -> None:
+    images, folders = tree.entries(folder)
+    _require_classes(tree, folder, images, folders)
+    if images:
+        tree.findings["images outside of a class folder"] += len(images)
+    for path in folders:
+        _refuse_splits_inside(tree, path)
+        require_utf8(tree.root, path)
+        label = unicodedata.normalize("NFC", path.rpartition("/")[2])
+        classes.setdefault((split, label), []).extend(tree.images_below(path))
+
+
+def _require_classes(
+    tree: Tree, folder: str, images: list[str], folders: list[str]
+) -> None:
+    where = tree.root / folder
+    if not folders:
+        held = "images, but" if images else "no image and"
+        remedy = IN_FOLDERS
+        if folder and folder.lower() != "train":
+            remedy += f" Or move {folder!r} away: the split is then taken from train."
+        raise DataError(f"'{where}': holds {held} no folder of a class. {remedy}")
+    if len(folders) > 1 or images:
+        return
+    inner_images, inner = tree.entries(folders[0])
+    if inner and not inner_images:
+        raise DataError(
+            f"'{where}': the only folder is {folders[0].rpartition('/')[2]!r}, which "
+            "holds folders itself. Did you mean "
+            f"--data.init_args.root={tree.root / folders[0]}?"
+        )
+
+
+def _refuse_splits_inside(tree: Tree, folder: str) -> None:
+    images, inner = tree.entries(folder)
+    names = {path.rpartition("/")[2].lower() for path in inner}
+    if "train" in names and not images:
+        raise DataError(
+            f"'{tree.root / folder}': holds 'train'. Splits come before classes: "
+            "train/<class>, validation/<class>, test/<class>."
+        )
+
+
+def _refuse_empty(root: Path, classes: Classes) -> None:
+    filled = {label for (_, label), paths in classes.items() if paths}
+    if empty := sorted({label for _, label in classes} - filled):
+        raise DataError(
+            f"'{root}': the folder of class {empty[0]!r} holds no image ({len(empty)} "
+            f"such classes). Add some ({', '.join(sorted(SUFFIXES))}), or remove it."
+        )
+    for split in {split for split, _ in classes}:
+        if not any(classes[key] for key in classes if key[0] == split):
+            raise DataError(
+                f"'{root}': no folder of {split} holds an image. Add some, or remove "
+                "the folders to have them taken from train."
+            )
