@@ -3,12 +3,26 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product, takewhile
 from pathlib import Path
 
 from clothing_lightning.errors import ConfigError, user_error_behind
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One of several runs of an experiment.
+
+    Attributes:
+        name: What is special to it, such as ``fold 2 of 5, seed 1``.
+        options: The flags that make it so.
+    """
+
+    name: str
+    options: list[str]
 
 
 @dataclass(frozen=True)
@@ -20,12 +34,16 @@ class Arguments:
         options: Flags and their values, for the parser.
         resume: The run to continue.
         words: All of them, as they were typed.
+        variations: If the experiment is run several times: in what ways.
+        folds: How many folds are among the variations, in a cross-validation.
     """
 
     files: list[Path]
     options: list[str]
     resume: str | None
     words: list[str]
+    variations: list[Variation]
+    folds: int = 0
 
 
 def split_arguments(words: list[str]) -> Arguments:
@@ -39,6 +57,7 @@ def split_arguments(words: list[str]) -> Arguments:
     )
     files = [Path(word) for word in words[:first_flag]]
     options = words[first_flag:]
+    options, variations, folds = take_variations(options)
     resume = None
     if "--resume" in options:
         place = options.index("--resume")
@@ -58,7 +77,65 @@ def split_arguments(words: list[str]) -> Arguments:
             "experiments/resnet18.yaml, before the flags."
         )
     options = ["--help" if word == "--help-all" else word for word in options]
-    return Arguments(files, options, resume, words)
+    return Arguments(files, options, resume, words, variations, folds)
+
+
+def take_variations(
+    options: list[str],
+) -> tuple[list[str], list[Variation], int]:
+    """Take ``--folds``, ``--seeds`` and ``--split_seeds`` out of a command line.
+
+    Returns:
+        The other words, one variation for each combination (none if there is no such
+        flag), and the number of folds.
+
+    Raises:
+        ConfigError: If a number of folds or a seed is none.
+    """
+    options, folds = _take(options, "--folds")
+    options, split_seeds = _take(options, "--split_seeds")
+    options, seeds = _take(options, "--seeds")
+    if folds is not None and (len(folds) != 1 or folds[0] < 2):
+        raise ConfigError(
+            f"--folds: {' '.join(map(str, folds)) or 'no number'} is given. Give one "
+            "number from 2, such as --folds 5."
+        )
+    count = folds[0] if folds else 0
+    names = [f"{number} of {count}" for number in range(1, count + 1)]
+    axes = [
+        [Variation(f"fold {name}", ["--data.init_args.fold", name]) for name in names],
+        _seeded("split seed", "--data.init_args.split.seed", split_seeds),
+        _seeded("seed", "--seed_everything", seeds),
+    ]
+    used = [axis for axis in axes if axis]
+    variations = [
+        Variation(
+            ", ".join(part.name for part in parts),
+            [word for part in parts for word in part.options],
+        )
+        for parts in product(*used)
+        if parts
+    ]
+    return options, variations, count
+
+
+def _seeded(name: str, option: str, seeds: list[int] | None) -> list[Variation]:
+    if seeds is not None and (not seeds or len(set(seeds)) < len(seeds)):
+        flag = f"--{name.replace(' ', '_')}s"
+        raise ConfigError(f"{flag}: give different numbers, such as {flag} 0 1 2.")
+    return [Variation(f"{name} {n}", [option, str(n)]) for n in seeds or []]
+
+
+def _take(options: list[str], flag: str) -> tuple[list[str], list[int] | None]:
+    """Take a flag and the whole numbers after it out of a list of words."""
+    if flag not in options:
+        return options, None
+    place = options.index(flag)
+    values = list(takewhile(lambda word: word[0] != "-", options[place + 1 :]))
+    if odd := [value for value in values if not value.isdecimal()]:
+        raise ConfigError(f"{flag}: {odd[0]!r} is not a whole number from 0.")
+    rest = options[:place] + options[place + 1 + len(values) :]
+    return rest, [int(value) for value in values]
 
 
 def _check_yaml(file: Path) -> None:
@@ -98,7 +175,7 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted before the training began.\n")
+        sys.stderr.write("\nInterrupted.\n")
         return EXIT_INTERRUPTED
     except Exception as err:
         mistake = user_error_behind(err)

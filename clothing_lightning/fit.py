@@ -27,7 +27,7 @@ Settings that people change most
   --data.init_args.split.seed 1                         another random split
   --data.init_args.split.method grouped                 nobody's photos on both sides
   --data.init_args.split.fraction 0.1                   a tenth of the images
-  --data.init_args.fold '2 of 5'                        cross-validation
+  --data.init_args.fold '2 of 5'                        one fold of a cross-validation
   --data.init_args.augmentation none|light|strong
   --data.init_args.num_workers 4
   --model.init_args.backbone NAME --model.init_args.weights hub|package|none|FILE
@@ -38,6 +38,11 @@ Settings that people change most
   --run.name NAME  --run.experiment NAME                as shown in MLflow
   --keep_freed_memory false                             glibc's own thresholds (slower)
   --resume RUN                                          continue a stopped run
+
+Several runs of one experiment, as child runs of one, with mean and standard deviation
+  --folds 5                                             cross-validation, folds pooled
+  --seeds 0 1 2                                         the same split, other chance
+  --split_seeds 0 1 2                                   other splits as well
 
   --help-all        every option there is
   --print_config    the resolved experiment, not run
@@ -64,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fit(arguments: Arguments) -> int:
+    if arguments.variations:
+        from clothing_lightning.training.several import fit_several
+
+        return fit_several(arguments)
     from clothing_lightning.training.fitting import fit
 
     return fit(arguments)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
+SERIES_TAG = "series"
+
+
 @dataclass(frozen=True)
 class PastRun:
     """A run in the store.
@@ -26,13 +29,25 @@ class PastRun:
         run_id: MLflow's id.
         name: As shown in the UI.
         status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
-        split_digest: Of the images and their splits; None if it ended before that.
+        tags: What it was marked with.
+        metrics: The last value of each.
     """
 
     run_id: str
     name: str
     status: str
-    split_digest: str | None
+    tags: dict[str, str]
+    metrics: dict[str, float]
+
+    @property
+    def split_digest(self) -> str | None:
+        """Of the images and their splits; None if it ended before that."""
+        return self.tags.get("split_digest")
+
+    @property
+    def series(self) -> str | None:
+        """Of a run that stands for several: what they are, as JSON."""
+        return self.tags.get(SERIES_TAG)
 
     def artifact(self, path: str) -> Path:
         """A local copy of an artifact: the file itself where the store is local.
@@ -92,9 +107,7 @@ def find_run(reference: str) -> PastRun:
     """
     found = [run for run in _all_runs() if _matches(run, reference)]
     if len(found) == 1:
-        info = found[0].info
-        digest = found[0].data.tags.get("split_digest")
-        return PastRun(info.run_id, info.run_name or info.run_id, info.status, digest)
+        return _past_run(found[0])
     if not found:
         raise RunError(
             f"run '{reference}' is not in {tracking_uri()}. Give the id, the start of "
@@ -103,6 +116,27 @@ def find_run(reference: str) -> PastRun:
     listed = ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in found)
     raise RunError(
         f"run '{reference}' may be any of {listed}. Give the start of an id."
+    )
+
+
+def children(run_id: str) -> list[PastRun]:
+    """Runs that belong to one that stands for several, the newest first."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    store = client(tracking_uri())
+    experiment = store.get_run(run_id).info.experiment_id
+    wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'"
+    return [_past_run(run) for run in store.search_runs([experiment], wanted)]
+
+
+def _past_run(run: "Run") -> PastRun:
+    info = run.info
+    return PastRun(
+        info.run_id,
+        info.run_name or info.run_id,
+        info.status,
+        dict(run.data.tags),
+        dict(run.data.metrics),
     )
 
 

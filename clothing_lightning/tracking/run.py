@@ -27,10 +27,42 @@ from clothing_lightning.tracking.store import (
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 MAX_PARAM_CHARACTERS = 6000  # of MLflow's stores
 PARAMS_PER_CALL = 100  # likewise
+
+
+def create_run(experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
+    """Start a run in an experiment, which is made if it is not there.
+
+    Raises:
+        StorageError: If the store cannot be opened or written.
+    """
+    from mlflow.exceptions import MlflowException
+
+    uri = tracking_uri()
+    store = client(uri)
+    try:
+        place = _experiment_id(store, experiment)
+        return store.create_run(place, run_name=name, tags=dict(tags))
+    except MlflowException as err:
+        raise StorageError(
+            f"MLflow: no run can be started in '{uri}' ({first_line(err)}). Free some "
+            "space, make it writable, or set MLFLOW_TRACKING_URI."
+        ) from err
+
+
+def _experiment_id(store: "MlflowClient", name: str) -> str:
+    found = store.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None
+    if is_default_store():
+        location = (FOLDER / "artifacts").resolve().as_uri()
+    return str(store.create_experiment(name, artifact_location=location))
 
 
 class TrackedRun:
@@ -44,13 +76,20 @@ class TrackedRun:
             `publish` uploads.
     """
 
-    def __init__(self, experiment: str, name: str, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        experiment: str,
+        name: str,
+        run_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         """Start a run, or continue one.
 
         Args:
             experiment: Name of the MLflow experiment; made if it is not there.
             name: Name of the run.
             run_id: Of the run to continue.
+            tags: That a new run has from the first moment.
 
         Raises:
             StorageError: If the store cannot be opened or written.
@@ -61,8 +100,7 @@ class TrackedRun:
         self._continued = run_id is not None
         with self._storing():
             if run_id is None:
-                experiment_id = self._experiment_id(experiment)
-                run = self.client.create_run(experiment_id, run_name=name)
+                run = create_run(experiment, name, tags or {})
                 self.run_id = run.info.run_id
             else:
                 self.client.update_run(run_id, status="RUNNING")
@@ -99,15 +137,6 @@ class TrackedRun:
                         dst_path=str(self.folder),
                         tracking_uri=self.uri,
                     )
-
-    def _experiment_id(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = None
-        if is_default_store():
-            location = (FOLDER / "artifacts").resolve().as_uri()
-        return self.client.create_experiment(name, artifact_location=location)
 
     def _last_steps(self) -> dict[str, int]:
         """Last step of each metric, so that a continued run doubles none."""
@@ -161,11 +190,6 @@ class TrackedRun:
 
     def _storage_error(self, err: BaseException) -> StorageError:
         reason = first_line(err)
-        if not self.run_id:
-            return StorageError(
-                f"MLflow: no run can be started in '{self.uri}' ({reason}). Free some "
-                "space, make it writable, or set MLFLOW_TRACKING_URI."
-            )
         return StorageError(
             f"MLflow: run {self.run_id} cannot be written ({reason}). What was saved "
             "before is kept; free some space or start the server, then continue with "

@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from clothing_lightning.datamodules import PhotoDataModule
     from clothing_lightning.training.fitting import ExperimentCLI
 
-COLUMNS = {
-    "accuracy": "accuracy",
-    "top3": "top-3",
-    "top5": "top-5",
-    "macro_f1": "macro F1",
-    "balanced_accuracy": "balanced acc.",
-}
 STAGES = {
     "val": "val, best",
     "test": "test, best",
@@ -70,8 +63,8 @@ def show_data(data: "PhotoDataModule") -> None:
     overlap = group_overlap(data.table)
     if overlap.get("test"):
         say(
-            f"  {overlap['test']:.0%} of the test images come from a sender who is in "
-            "train (split.method: grouped keeps them apart)"
+            f"  {overlap['test']:.0%} of the test images have a {data.group_means} in "
+            "common with train (split.method: grouped keeps them apart)"
         )
 
 
@@ -80,6 +73,7 @@ def show_results(cli: "ExperimentCLI") -> None:
     if cli.run is None:
         return
     from clothing_lightning.analysis.classification import summary
+    from clothing_lightning.reports.metric_names import COLUMNS
     from clothing_lightning.tracking.store import where_to_browse
     from clothing_lightning.training.reporting import stored_predictions
 

@@ -22,6 +22,7 @@ from clothing_lightning.reports.style import save
 from clothing_lightning.tracking.run import TrackedRun
 from clothing_lightning.training.console import say, warn
 from clothing_lightning.training.network_report import describe_network
+from clothing_lightning.training.series import Series
 
 if TYPE_CHECKING:
     from clothing_lightning.tracking.read import PastRun
@@ -45,16 +46,19 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
                 f"{cli.past.name} is marked RUNNING. If another process still works on "
                 "it, stop one of them."
             )
+    name, experiment = options.name or cli.title, options.experiment or data.name
+    series = Series.of_this_process()
     run = TrackedRun(
-        options.experiment or data.name,
-        options.name or cli.title,
+        experiment,
+        f"{name}, {series.variation}" if series else name,
         cli.past.run_id if cli.past else None,
+        series.joined(experiment, name) if series else {},
     )
     say(f"Run {run.name} ({run.run_id}) in {run.folder}")
     try:
         _record_start(run, cli)
     except BaseException as err:
-        run.finish("FAILED")
+        run.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
         if isinstance(err, OSError) and not isinstance(err, UserError):
             raise cannot_save(run, err) from err
         raise
@@ -147,6 +151,7 @@ def tags(data: PhotoDataModule) -> dict[str, str]:
         "version.python": platform.python_version(),
         "version.torch": torch.__version__,
         "synthetic": str(data.synthetic).lower(),
+        "image_root": str(data.root.resolve()),
     }
     commit = _git("rev-parse", "HEAD")
     return found | ({"git_commit": commit.strip()} if commit else {})
@@ -190,7 +195,7 @@ def _write_data(run: TrackedRun, data: PhotoDataModule, weight: torch.Tensor) ->
     folder = run.folder / "data"
     folder.mkdir(parents=True, exist_ok=True)
     table = data.table
-    manifest = pd.concat([table, data.dropped.assign(split="dropped")])
+    manifest = pd.concat([table, data.selected.dropped.assign(split="dropped")])
     manifest.to_csv(folder / "manifest.csv", index=False)
     per_class = counts(table)
     weights = pd.Series(weight.tolist(), data.class_names, name="weight")

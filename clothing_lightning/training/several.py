@@ -1,0 +1,204 @@
+"""One experiment run several times: folds of a cross-validation, seeds, or both.
+
+Each run has a process of its own, so that none inherits what another left behind, and
+is a child in MLflow of one run that stands for all.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from clothing_lightning.commands import EXIT_INTERRUPTED, Arguments, split_arguments
+from clothing_lightning.errors import RunError
+from clothing_lightning.training.series import VARIABLE, VARIATION_TAG, Series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clothing_lightning.tracking.read import PastRun
+    from clothing_lightning.tracking.run import Status, TrackedRun
+
+
+def fit_several(arguments: Arguments, parent: str | None = None) -> int:
+    """Run an experiment in each of its variations, and sum up.
+
+    Args:
+        arguments: Of the command line.
+        parent: The run that stands for all, if it is to be continued.
+
+    Returns:
+        The exit code: that of the first run that does not end well, else 0.
+    """
+    done = _children(parent) if parent else {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "series.json")
+        series = Series(file, arguments.words, parent=parent)
+        for place, variation in enumerate(arguments.variations, 1):
+            past = done.get(variation.name)
+            if past is not None and past.status == "FINISHED":
+                continue
+            total = len(arguments.variations)
+            Console().print(
+                f"\n{variation.name} ({place} of {total} runs)", style="bold"
+            )
+            series.variation = variation.name
+            series.write()
+            files = [str(path) for path in arguments.files]
+            words = [*files, *arguments.options, *variation.options]
+            if past is not None and _has_checkpoint(past):
+                words = ["--resume", past.run_id]
+            code = _fit_alone(words, file)
+            series = Series.read(file)
+            if code:
+                _stopped(series.parent, code)
+                return code
+    if series.parent is not None:
+        _sum_up(series.parent, arguments)
+    return 0
+
+
+def resume_several(past: "PastRun") -> int:
+    """Continue what `fit_several` was doing when it was stopped."""
+    arguments = split_arguments(json.loads(past.series or "[]"))
+    return fit_several(arguments, past.run_id)
+
+
+def _children(parent: str) -> "dict[str, PastRun]":
+    """The newest run of each variation, but a finished one where there is one."""
+    from clothing_lightning.tracking.read import children
+
+    runs = sorted(children(parent), key=lambda run: run.status != "FINISHED")
+    found: dict[str, PastRun] = {}
+    for run in runs:
+        found.setdefault(run.tags.get(VARIATION_TAG, ""), run)
+    return found
+
+
+def _has_checkpoint(run: "PastRun") -> bool:
+    try:
+        run.last_checkpoint()
+    except RunError:
+        return False
+    return True
+
+
+def _fit_alone(words: list[str], file: str) -> int:
+    """Run ``fit`` in a process of its own, which answers to interrupts itself."""
+    command = [sys.executable, "-m", "clothing_lightning.fit", *words]
+    process = subprocess.Popen(command, env={**os.environ, VARIABLE: file})
+    handlers = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(
+            signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM)
+        ),
+    }
+    try:
+        code = process.wait()
+        stopped = code in (-signal.SIGINT, -signal.SIGTERM)
+        return EXIT_INTERRUPTED if stopped else code
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _stopped(parent: str | None, code: int) -> None:
+    if parent is None:
+        return
+    from clothing_lightning.tracking.store import client, tracking_uri
+
+    status = "KILLED" if code == EXIT_INTERRUPTED else "FAILED"
+    client(tracking_uri()).set_terminated(parent, status)
+    Console().print(
+        "Continue with this run and those that are left:\n"
+        f"  python -m clothing_lightning.fit --resume {parent[:8]}"
+    )
+
+
+def _sum_up(parent: str, arguments: Arguments) -> None:
+    """Write mean and standard deviation, and what the folds give together."""
+    import pandas as pd
+
+    from clothing_lightning.analysis.classification import summary
+    from clothing_lightning.analysis.repeats import spread
+    from clothing_lightning.tracking.run import TrackedRun
+
+    found = _children(parent)
+    runs = {each.name: found[each.name] for each in arguments.variations}
+    tables = {
+        name: pd.read_parquet(run.artifact("predictions/test.parquet"))
+        for name, run in runs.items()
+    }
+    scores = pd.DataFrame({name: summary(t) for name, t in tables.items()}).T
+    parent_run = TrackedRun("", "", parent)
+    status: Status = "FAILED"
+    try:
+        parent_run.log_results(spread(scores.add_prefix("test/")))
+        reports = parent_run.folder / "reports"
+        reports.mkdir(parents=True, exist_ok=True)
+        scores.to_csv(reports / "runs.csv", index_label="run")
+        rows = scores.copy()
+        if arguments.folds and len(runs) == arguments.folds:
+            together = _report_folds(parent_run, runs, list(tables.values()))
+            rows.loc["all folds together"] = together
+        parent_run.publish(reports)
+        status = "FINISHED"
+    finally:
+        parent_run.finish(status)
+    _show(parent_run, scores, rows)
+
+
+def _report_folds(
+    parent: "TrackedRun", runs: "dict[str, PastRun]", folds: "list[pd.DataFrame]"
+) -> "pd.Series[float]":
+    """Write the reports of all images, each tested by the fold that left it out."""
+    import pandas as pd
+
+    from clothing_lightning.analysis.classification import summary
+    from clothing_lightning.analysis.repeats import pooled
+    from clothing_lightning.reports.classification import write_classification_report
+
+    together = pooled(folds)
+    predictions = parent.folder / "predictions"
+    predictions.mkdir(exist_ok=True)
+    together.to_parquet(predictions / "test.parquet", index=False)
+    parent.publish(predictions)
+    tags = next(iter(runs.values())).tags
+    write_classification_report(
+        together,
+        parent.folder / "reports",
+        stage="test",
+        image_root=Path(tags["image_root"]),
+    )
+    metrics = summary(together)
+    parent.log_results({f"pooled/{name}": value for name, value in metrics.items()})
+    return pd.Series(metrics)
+
+
+def _show(parent: "TrackedRun", scores: "pd.DataFrame", rows: "pd.DataFrame") -> None:
+    from rich.table import Table
+
+    from clothing_lightning.reports.metric_names import COLUMNS
+    from clothing_lightning.tracking.store import where_to_browse
+
+    shown = [name for name in COLUMNS if name in rows]
+    table = Table("test", *(COLUMNS[name] for name in shown))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label, row in rows.iterrows():
+        table.add_row(str(label), *(f"{row[name]:.3f}" for name in shown))
+    mean, std = scores.mean(), scores.std(ddof=1)
+    values = [f"{mean[name]:.3f} ± {std[name]:.3f}" for name in shown]
+    table.add_section()
+    table.add_row("mean ± std", *values)
+    console = Console()
+    console.print(table)
+    console.print(f"run       {parent.name}  {parent.run_id}", highlight=False)
+    console.print(f"files     {parent.folder}", highlight=False, soft_wrap=True)
+    console.print(f"browse    {where_to_browse()}", highlight=False, soft_wrap=True)
