@@ -8,6 +8,8 @@ COMMANDS = """clothing_lightning: which classifier is best on your clothing phot
       train, validate, test the best checkpoint, and log all of it to MLflow
   python -m clothing_lightning.analyze BACKBONE [BACKBONE ...]
       receptive field and cost of a network, layer by layer, without training
+  python -m clothing_lightning.prepare DATASET [--root FOLDER] [--key value ...]
+      fetch a data set where that is possible, and say what is odd about it
 
 Each command explains itself with --help. The runs: make ui, or mlflow ui
 --backend-store-uri sqlite:///mlruns/mlflow.db

@@ -1,0 +1,243 @@
+"""The sentences of an audit: what was found, and what is to be done about it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from clothing_lightning.data.audit import Audit
+
+Weight = Literal["put right", "look at", "know"]
+WEIGHTS: tuple[Weight, ...] = ("put right", "look at", "know")
+
+FEW_IMAGES, FEW_TESTED = 50, 10
+IMBALANCED = 10.0
+ELONGATED = 3.0
+_NAMED = 5
+_CORRECT = "in corrections.csv"
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Something odd.
+
+    Attributes:
+        weight: ``put right`` before training; ``look at`` and decide; ``know``.
+        what: What was found, a sentence with numbers.
+        todo: What is to be done, a sentence; may be empty.
+    """
+
+    weight: Weight
+    what: str
+    todo: str
+
+
+def issues(found: "Audit") -> list[Issue]:
+    """Everything that is odd, what is to be put right first."""
+    return sorted(_issues(found), key=lambda issue: WEIGHTS.index(issue.weight))
+
+
+def _issues(found: "Audit") -> Iterator[Issue]:
+    if found.source.split_error:
+        yield Issue("put right", "There is no split.", found.source.split_error)
+    yield from _unreadable(found.source.unreadable)
+    yield from _leaks(found)
+    yield from _copies(found)
+    yield from _class_issues(found)
+    yield from _size_issues(found)
+    yield from found.source.remarks
+    yield from _left_out(found.source.findings)
+
+
+def _unreadable(unreadable: pd.DataFrame) -> Iterator[Issue]:
+    if len(unreadable):
+        yield Issue(
+            "put right",
+            f"{_number(len(unreadable), 'image')} cannot be read.",
+            "Replace or remove the files (unreadable.csv says why), or train without "
+            "them: --data.init_args.on_unreadable drop.",
+        )
+
+
+def _leaks(found: "Audit") -> Iterator[Issue]:
+    identical, nearly = found.leaks["identical"], found.leaks["nearly"]
+    if any(identical.values()):
+        yield Issue(
+            "put right",
+            f"{_of_splits(identical)} the same file as one that is trained on, so "
+            "scores would be too good.",
+            "Keep one of each: --data.init_args.drop_duplicates true.",
+        )
+    only_near = {name: nearly[name] - identical[name] for name in nearly}
+    if any(only_near.values()):
+        yield Issue(
+            "put right",
+            f"{_of_splits(only_near)} nearly the same picture as one that is trained "
+            "on, so scores would be too good.",
+            f"Compare the pairs on the page; {_CORRECT}, list one of each without a "
+            "label to leave it out.",
+        )
+    shared = {name: share for name, share in found.groups_shared.items() if share}
+    if shared:
+        group = found.source.group_means
+        parts = [f"{share:.0%} of the {name}" for name, share in shared.items()]
+        yield Issue(
+            "look at",
+            f"{' and '.join(parts)} images are from a {group} whose images are trained "
+            "on as well.",
+            f"To know how it does on a new {group}, keep each on one side: "
+            "--data.init_args.split.method grouped.",
+        )
+
+
+def _copies(found: "Audit") -> Iterator[Issue]:
+    pairs = found.pairs
+    conflicts = pairs[pairs["labels_differ"]]
+    same, near = (int((conflicts["identical"] == kind).sum()) for kind in (True, False))
+    if same:
+        yield Issue(
+            "put right",
+            f"{_number(same, 'file')} {_is(same)} there again with another label.",
+            f"Write the right label of both {_CORRECT}; drop_duplicates leaves both "
+            "out.",
+        )
+    if near:
+        yield Issue(
+            "look at",
+            f"{_number(near, 'pair')} of nearly identical images {_is(near)} labelled "
+            "differently.",
+            f"Compare them on the page, and write the right labels {_CORRECT}.",
+        )
+    sets = found.duplicates["set"].nunique()
+    if sets:
+        more = len(found.duplicates) - sets
+        yield Issue(
+            "look at",
+            f"{_number(more, 'image')} {_is(more)} a copy of another file "
+            "(duplicates.csv).",
+            "Leave copies out: --data.init_args.drop_duplicates true.",
+        )
+    pairs_near = int((~pairs["identical"]).sum())
+    if pairs_near:
+        yield Issue(
+            "look at",
+            f"{_number(pairs_near, 'pair')} of images {_is(pairs_near)} nearly the "
+            "same (near_duplicates.csv).",
+            "Compare them on the page: is one a copy of the other?",
+        )
+    looked_at, candidates = found.source.near.looked_at, found.source.near.candidates
+    if looked_at < candidates:
+        many = "more than a million" if candidates > 10**6 else f"{candidates:,}"
+        yield Issue(
+            "know",
+            f"Of {many} pairs of look-alikes, the {looked_at:,} closest were compared.",
+            "",
+        )
+
+
+def _class_issues(found: "Audit") -> Iterator[Issue]:
+    totals = found.counts.sum(axis=1)
+    alike = pd.Series(totals.index.astype(str), totals.index)
+    plain = alike.str.casefold().str.replace(r"[\W_]+", "", regex=True)
+    twins = plain[(plain != "") & plain.duplicated(keep=False)].sort_values()
+    if len(twins):
+        yield Issue(
+            "look at",
+            f"Classes whose names are nearly the same: {_some(twins.index)}.",
+            f"If they mean the same, write one of the names {_CORRECT}.",
+        )
+    few = totals[totals < FEW_IMAGES].sort_values()
+    tested = found.counts.get("test", totals)
+    hardly = tested[(tested < FEW_TESTED) & ~tested.index.isin(few.index)]
+    named = [f"{label} ({count})" for label, count in few.items()]
+    if named:
+        yield Issue(
+            "look at",
+            f"Classes with fewer than {FEW_IMAGES} images: {_some(named)}.",
+            "Add images, or leave them out: --data.init_args.min_images_per_class "
+            f"{FEW_IMAGES}.",
+        )
+    if len(hardly):
+        named = [f"{label} ({count})" for label, count in hardly.items()]
+        yield Issue(
+            "know",
+            f"Classes with fewer than {FEW_TESTED} test images: {_some(named)}.",
+            "Their scores say little; --data.init_args.fold '1 of 5' and its "
+            "sisters test every image once.",
+        )
+    times = totals.max() / totals.min()
+    if times >= IMBALANCED:
+        yield Issue(
+            "know",
+            f"The largest class, {totals.idxmax()} ({totals.max():,}), has "
+            f"{times:.0f} times the images of the smallest, {totals.idxmin()} "
+            f"({totals.min():,}).",
+            "Judge by macro F1, and try --model.init_args.class_weights balanced or "
+            "--data.init_args.sampling balanced.",
+        )
+
+
+def _size_issues(found: "Audit") -> Iterator[Issue]:
+    short, size = found.images["short_px"], found.source.size_px
+    tiny, small = int((short < size / 2).sum()), int((short < size).sum())
+    if tiny:
+        suited = max(32, int(short.median()) // 32 * 32)
+        todo = "Get larger copies, or leave them out."
+        if suited < size:
+            todo = f"Most are: try --data.init_args.image_size {suited}."
+        yield Issue(
+            "look at",
+            f"{_number(tiny, 'image')} {_is(tiny)} far smaller than the network's "
+            f"{size} px: less than half.",
+            todo,
+        )
+    if small > tiny:
+        yield Issue(
+            "know",
+            f"{_number(small - tiny, 'image')} {_is(small - tiny)} somewhat smaller "
+            f"than the network's {size} px.",
+            "",
+        )
+    long = int((found.images["ratio"] > ELONGATED).sum())
+    if long:
+        yield Issue(
+            "look at",
+            f"{_number(long, 'image')} {_is(long)} more than {ELONGATED:g} times as "
+            "long as wide, or the other way round.",
+            "The network is given the middle: see on the page whether the garment is "
+            "there.",
+        )
+
+
+_SILENT = ("rows", "images", "unreadable images")  # told elsewhere
+_TODO = {
+    "rows without an image": "Get the missing files, or remove the rows.",
+    "images without a row": "They are not used. Add rows for those that should be.",
+}
+
+
+def _left_out(findings: Mapping[str, int]) -> Iterator[Issue]:
+    for what, count in findings.items():
+        if count and what not in _SILENT:
+            yield Issue("know", f"{count:,} {what}.", _TODO.get(what, ""))
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _of_splits(numbers: Mapping[str, int]) -> str:
+    parts = [f"{count:,} of the {split}" for split, count in numbers.items() if count]
+    return f"{' and '.join(parts)} images {_is(sum(numbers.values()))}"
+
+
+def _some(names: "list[str] | pd.Index[str]") -> str:
+    more = len(names) - _NAMED
+    named = ", ".join(map(str, names[:_NAMED]))
+    return f"{named} and {more} more" if more > 0 else named
