@@ -148,7 +148,7 @@ def test_bad_data_are_told_before_anything_is_written(
         ),
         (
             "data: {init_args: {split: {method: rnadom}}}",
-            "data.init_args.split.method: 'rnadom' is not one of 'stratified',",
+            "data.init_args.split.method: 'rnadom' is not one of 'auto', 'stratified',",
         ),
         (
             "data: {init_args: {root: ../clothes/images.csv, download: archive}}",

@@ -6,12 +6,14 @@ the server.
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from clothing_lightning import analyze, fit
+from clothing_lightning import analyze, fit, prepare
 from clothing_lightning.tracking.store import where_to_browse
 
 ROOT = Path(__file__).parents[1]
@@ -32,13 +34,34 @@ def commands() -> list[str]:
 
 FITS = [c for c in commands() if c.startswith("python -m clothing_lightning.fit ")]
 ANALYSES = [c for c in commands() if c.startswith("python -m clothing_lightning.ana")]
+AUDITS = [c for c in commands() if c.startswith("python -m clothing_lightning.prep")]
 MAKES = [c for c in commands() if c.startswith("make ")]
 
 
 def test_every_command_is_run_by_one_of_these_tests(workplace: Path) -> None:
     others = {"python -m clothing_lightning", where_to_browse().partition(": ")[2]}
-    assert set(commands()) - {*FITS, *ANALYSES, *MAKES} <= others
+    assert set(commands()) - {*FITS, *ANALYSES, *AUDITS, *MAKES} <= others
     assert len(FITS) >= 5
+
+
+def own_photos(root: Path, folder: Path) -> None:
+    """Lay a data set out as a folder for each class, and as a table."""
+    table = pd.read_csv(root / "images.csv", dtype=str)
+    paths = table["label"] + "/" + table["image"] + ".jpg"
+    for image, path in zip(table["image"], paths, strict=True):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / "images" / f"{image}.jpg", folder / path)
+    rows = pd.DataFrame({"path": paths, "label": table["label"]})
+    rows.to_csv(folder / "labels.csv", index=False)
+
+
+@pytest.mark.parametrize("command", AUDITS)
+def test_prepare(
+    command: str, tiny_dataset: Callable[..., Path], workplace: Path
+) -> None:
+    own_photos(tiny_dataset(LABELS), workplace / "photos")
+    assert prepare.main(shlex.split(command)[3:]) == 0
+    assert (workplace / "audits" / "photos" / "index.html").is_file()
 
 
 @pytest.mark.parametrize("command", FITS)
@@ -49,8 +72,9 @@ def test_fit(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tiny_dataset(LABELS, name="clothing-dataset", senders=12)
+    root = tiny_dataset(LABELS, name="clothing-dataset", senders=12)
     monkeypatch.setenv("CLOTHING_DATA", str(tmp_path))
+    own_photos(root, workplace / "photos")
     words = shlex.split(command)[3:]
     files = [str(ROOT / word) for word in words if word.endswith(".yaml")]
     assert all(Path(file).is_file() for file in files)
