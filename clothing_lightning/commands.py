@@ -68,6 +68,11 @@ def split_arguments(words: list[str]) -> Arguments:
         later = next((i for i, w in enumerate(rest) if w.startswith("-")), len(rest))
         files += [Path(word) for word in rest[:later]]
         options = options[:place] + rest[later:]
+    if resume and variations:
+        raise ConfigError(
+            "--resume: runs go on as they began. Leave out --folds, --seeds and "
+            "--split_seeds."
+        )
     for file in files:
         _check_yaml(file)
     asks = {"--help-all", "--print_config"} & set(options)
@@ -128,13 +133,20 @@ def _seeded(name: str, option: str, seeds: list[int] | None) -> list[Variation]:
 
 def _take(options: list[str], flag: str) -> tuple[list[str], list[int] | None]:
     """Take a flag and the whole numbers after it out of a list of words."""
+    options = [
+        part
+        for word in options
+        for part in (word.split("=", 1) if word.startswith(f"{flag}=") else [word])
+    ]
     if flag not in options:
         return options, None
     place = options.index(flag)
-    values = list(takewhile(lambda word: word[0] != "-", options[place + 1 :]))
+    values = list(takewhile(lambda word: word[:1] != "-", options[place + 1 :]))
     if odd := [value for value in values if not value.isdecimal()]:
         raise ConfigError(f"{flag}: {odd[0]!r} is not a whole number from 0.")
     rest = options[:place] + options[place + 1 + len(values) :]
+    if flag in rest:
+        raise ConfigError(f"{flag}: is given twice. Give all numbers after one.")
     return rest, [int(value) for value in values]
 
 

@@ -47,9 +47,21 @@ def test_folds_and_seeds_are_combined(file: str) -> None:
     ]
 
 
+def test_numbers_may_follow_an_equals_sign(file: str) -> None:
+    assert split_arguments([file, "--folds=2"]).folds == 2
+    assert names([file, "--seeds=3"]) == ["seed 3"]
+
+
+def test_several_runs_are_not_resumed_one_by_one(file: str) -> None:
+    with pytest.raises(ConfigError, match="--resume: runs go on as they began"):
+        split_arguments([file, "--resume", "abcd", "--seeds", "0", "1"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--seeds", ""], "--seeds: '' is not a whole number"),
+        (["--seeds", "1", "--seeds", "2"], "--seeds: is given twice"),
         (["--folds"], "--folds: no number is given. Give one number from 2"),
         (["--folds", "1"], "--folds: 1 is given"),
         (["--folds", "5", "6"], "--folds: 5 6 is given"),

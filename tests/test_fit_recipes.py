@@ -147,6 +147,7 @@ def test_two_devices_train_in_phases(experiment: Path, recorded: Recorded) -> No
 
 
 EMA = "{class_path: EMAWeightAveraging, init_args: {decay: 0.9}}"
+plain_loss: list[float] = []  # without such a line, once known
 STEP = "{class_path: StepLR, init_args: {step_size: 1}}"
 
 
@@ -157,7 +158,7 @@ STEP = "{class_path: StepLR, init_args: {step_size: 1}}"
         f"trainer: {{callbacks: {EMA}}}",
         "trainer: {precision: bf16-mixed}",
         "trainer: {accumulate_grad_batches: 2}",
-        "trainer: {gradient_clip_val: 1.0}",
+        "trainer: {gradient_clip_val: 0.01}",
         f"model: {{init_args: {{scheduler: {STEP}}}}}",
         "model: {init_args: {loss: focal}}",
         "model: {init_args: {mixup: 0.2}}",
@@ -167,13 +168,18 @@ STEP = "{class_path: StepLR, init_args: {step_size: 1}}"
         "model: {init_args: {backbone: test_vit}}",  # built for the images' 32 px
     ],
 )
-def test_a_recipe_of_one_line(line: str, experiment: Path, recorded: Recorded) -> None:
+def test_a_recipe_of_one_line_changes_the_training(
+    line: str, experiment: Path, recorded: Recorded
+) -> None:
+    words = [str(experiment), "--trainer.max_epochs=1"]
+    if not plain_loss:
+        assert fit.main([*words, "--run.name=plain"]) == 0
+        plain_loss.append(recorded()[0].data.metrics["test/loss_unweighted"])
     Path("line.yaml").write_text(line)
-    words = [str(experiment), "line.yaml", "--trainer.max_epochs=1"]
-    assert fit.main(words) == 0
-    (run,) = recorded()
+    assert fit.main([words[0], "line.yaml", *words[1:], "--run.name=line"]) == 0
+    (run,) = [run for run in recorded() if run.info.run_name == "line"]
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["test/loss"] > 0
+    assert 0 < run.data.metrics["test/loss_unweighted"] != plain_loss[0]
 
 
 EARLY = "{class_path: EarlyStopping, init_args: {monitor: val/macro_f1, %s}}"

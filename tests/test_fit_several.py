@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -12,7 +13,8 @@ import pytest
 
 from clothing_lightning import fit
 from clothing_lightning.analysis.classification import summary
-from clothing_lightning.tracking.read import children, find_run
+from clothing_lightning.tracking.read import SERIES_TAG, children, find_run
+from clothing_lightning.tracking.run import create_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -23,6 +25,24 @@ Recorded = Callable[[], "list[Run]"]
 def parent_of(runs: "list[Run]") -> "Run":
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     return parent
+
+
+def test_other_words_beside_the_resume_of_several_runs_are_refused(
+    experiment: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = create_run("clothes", "tiny", {SERIES_TAG: json.dumps({"words": []})})
+    words = ["--resume", parent.info.run_id[:8], "--trainer.max_epochs", "3"]
+    assert fit.main(words) == 2
+    assert "stands for several runs, which go on as they" in capsys.readouterr().err
+
+
+def test_runs_of_an_experiment_that_has_changed_do_not_go_on(
+    experiment: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series = {"words": [str(experiment), "--seeds", "0", "1"], "digest": "0" * 16}
+    parent = create_run("clothes", "tiny", {SERIES_TAG: json.dumps(series)})
+    assert fit.main(["--resume", parent.info.run_id]) == 2
+    assert "has changed since the first of these runs" in capsys.readouterr().err
 
 
 def stop_in_second_run(words: list[str]) -> str:
@@ -57,12 +77,17 @@ def test_folds_are_child_runs_that_go_on_after_a_stop_and_are_pooled(
     assert fit.main(["--resume", stop[1]]) == 0
     parent = parent_of(recorded())
     assert parent.info.status == "FINISHED"
+    # All images are tested, whatever the fold.
+    assert parent.data.tags["test_digest"]
+    assert "split_digest" not in parent.data.tags
+    assert parent.data.tags["synthetic"] == "false"
     runs = [c for c in children(parent.info.run_id) if c.status == "FINISHED"]
     assert [run.name for run in runs] == ["tiny, fold 2 of 2", "tiny, fold 1 of 2"]
     assert runs[1].run_id == first.run_id
     told = capfd.readouterr().out
     assert "fold 2 of 2 (2 of 2 runs)" in told
     assert "fold 1 of 2 (1 of 2 runs)" not in told
+    assert "fold 2 of 2" in [run.tags["variation"] for run in runs]
     assert "all folds together" in told
     assert "mean ± std" in told
 

@@ -81,7 +81,8 @@ class Audit:
 def audit(source: Source) -> Audit:
     """Look for what would spoil a training or its evaluation."""
     table = source.table
-    images = table.join(source.inspected[["width", "height"]], on="path")
+    sizes = source.inspected[["width", "height"]]
+    images = table[["path", "label"]].join(sizes, on="path")
     images["short_px"] = images[["width", "height"]].min(axis=1)
     images["ratio"] = images[["width", "height"]].max(axis=1) / images["short_px"]
     identical = pd.Series(pd.factorize(table["sha256"])[0], table.index)

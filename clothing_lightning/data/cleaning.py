@@ -111,13 +111,18 @@ def without_copies(table: "pd.DataFrame") -> Cleaned:
     """Keep one of each set of identical files; none where their labels differ.
 
     Args:
-        table: An annotation table, sorted by path, with ``sha256``.
+        table: An annotation table, sorted by path, with ``sha256``. If it has a split
+            of its own, a test image stays before a training image.
     """
     import pandas as pd
 
-    same = table.groupby("sha256", sort=False)
-    first = same["path"].transform("first")
-    undecided = same["label"].transform("nunique") > 1
+    order = table
+    if "split" in table:
+        rank = table["split"].map({"test": 0, "val": 1}).fillna(2)
+        order = table.assign(rank=rank).sort_values("rank", kind="stable")
+    same = order.groupby("sha256", sort=False)
+    first = same["path"].transform("first").reindex(table.index)
+    undecided = same["label"].transform("nunique").reindex(table.index) > 1
     copy = (first != table["path"]) & ~undecided
     reasons = pd.concat(
         [

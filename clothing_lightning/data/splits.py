@@ -57,7 +57,7 @@ def assign_splits(
             "images are. Leave one of the two out."
         )
     if split.method == "own":
-        placed = _own_splits(table, split)
+        placed = _own_splits(table, split, groups_bind)
     elif split.method == "file":
         placed = _read_splits(table, Path(split.file or ""))
     else:
@@ -245,7 +245,7 @@ def _thin(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     return table.iloc[sorted(kept)].reset_index(drop=True)
 
 
-def _own_splits(table: pd.DataFrame, split: Split) -> pd.DataFrame:
+def _own_splits(table: pd.DataFrame, split: Split, groups_bind: bool) -> pd.DataFrame:
     if "split" not in table:
         raise ConfigError(
             "split.method is 'own', but this data set has no split of its own. Use "
@@ -261,7 +261,8 @@ def _own_splits(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     train = table[table["split"] == "train"]
     if not missing or train.empty:
         return table
-    small = _small_classes(train, replace(split, method="stratified"), len(missing) + 1)
+    split = replace(split, method="grouped" if groups_bind else "stratified")
+    small = _small_classes(train, split, len(missing) + 1)
     shares = {"test": split.test, "val": split.val}
     for name in missing:
         share = shares[name] * len(table) / (table["split"] == "train").sum()

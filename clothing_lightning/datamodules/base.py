@@ -75,7 +75,8 @@ class PhotoDataModule(L.LightningDataModule):
             split: How the images are divided.
             fold: ``2 of 5``: cross-validation, with this part as the test split.
             exclude_labels: Labels to leave out.
-            min_images_per_class: Leave out classes with fewer images than this.
+            min_images_per_class: Leave out classes with fewer images than this, counted
+                before unreadable ones and copies are dropped.
             corrections: A CSV with ``path`` and ``label``: labels that are right, or
                 empty for images to leave out. See ``prepare``.
             drop_duplicates: Keep one of each set of identical files, and none where

@@ -148,8 +148,12 @@ def unpack(source: Path, target: Path, classes: Sequence[str]) -> None:
             images, "Unpacking images", total=len(images)
         ):
             (part / name).write_bytes(png(pixels))
-        if not target.is_dir():
+        part.chmod(0o755)  # others may share the cache
+        try:
             part.rename(target)
+        except OSError:  # unless the other process was faster
+            if not target.is_dir():
+                raise
     except OSError as err:
         raise StorageError(
             f"{target}: cannot be written ({err.strerror}). Make room, or set "

@@ -64,7 +64,13 @@ def read_styles(file: Path) -> "pd.DataFrame":
 
 def _fields(line: str) -> list[str]:
     # Line by line, so that a quote which nobody closes cannot swallow other rows.
-    return next(csv.reader([line]))
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as err:  # longer than any field may be
+        raise DataError(
+            f"styles.csv: the row {line[:80]!r}... is no row of a table ({err}). Get "
+            "the file again."
+        ) from err
 
 
 def _row(file: Path, line: str) -> list[str]:

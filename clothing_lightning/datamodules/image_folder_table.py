@@ -124,7 +124,8 @@ def _normalise(table: "pd.DataFrame", file: Path) -> None:
     """Refuse paths that lead out; write each path and label in one way."""
     paths = table["path"].fillna("").str.replace("\\", "/", regex=False)
     for row, path in enumerate(paths, 2):
-        if not path or path[0] == "/" or ".." in path.split("/") or _DRIVE.match(path):
+        leads_out = path.startswith("/") or ".." in path.split("/")
+        if not path or leads_out or "\0" in path or _DRIVE.match(path):
             raise DataError(
                 f"{file}: row {row} names the image {path!r}. Paths are those of files "
                 "below the file's folder (or --data.init_args.root), relative to it "

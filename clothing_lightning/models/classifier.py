@@ -86,7 +86,8 @@ class ClothingClassifier(PhasedModule):
                 distribution of the share, such as 0.2; 0: do not.
             cutmix: Cut a box out of another image, likewise; with both, each batch has
                 one of them.
-            drop_rate: Dropout before the head, 0 to below 1.
+            drop_rate: Dropout before the head, 0 to below 1; none while the head alone
+                trains.
             drop_path_rate: Stochastic depth, 0 to below 1; where the network has it.
             freeze_backbone: Train the head alone; batch norms keep their statistics.
                 Short for one phase of this.

@@ -3,6 +3,7 @@
 import errno
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,11 @@ def fit(arguments: Arguments) -> int:
 
         past = find_run(arguments.resume)
         if past.series:
+            if arguments.files or arguments.options:
+                raise ConfigError(
+                    f"--resume: {past.name} stands for several runs, which go on as "
+                    "they began. Leave out everything else."
+                )
             from clothing_lightning.training.several import resume_several
 
             return resume_several(past)
@@ -213,6 +219,12 @@ def _explained(err: BaseException, cli: ExperimentCLI) -> BaseException:
         return ConfigError(f"the experiment does not hold: {text}")
     if isinstance(err, ValueError) and _refused_by_a_library(err):
         return ConfigError(f"the experiment does not hold: {text}")
+    if isinstance(err, AssertionError) and _goes_through("timm.", err):
+        size = cli.datamodule.preprocessing.image_size
+        return ConfigError(
+            f"model.init_args.backbone: {cli.model.backbone} does not take images of "
+            f"{size} px ({text}). Leave data.init_args.image_size out, or try another."
+        )
     if isinstance(err, UserError) or not isinstance(err, OSError | RuntimeError):
         return err
     if "DataLoader worker" in text and ("No space left" in text or "killed" in text):
@@ -232,8 +244,14 @@ def _explained(err: BaseException, cli: ExperimentCLI) -> BaseException:
 
 def _refused_by_a_library(err: ValueError) -> bool:
     """Whether Lightning or an optimizer raised it, as they do of settings."""
-    trace = err.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    name = str(trace.tb_frame.f_globals.get("__name__")) if trace else ""
-    return name.startswith(("lightning.", "torch.optim."))
+    return _modules(err)[-1].startswith(("lightning.", "torch.optim."))
+
+
+def _goes_through(package: str, err: BaseException) -> bool:
+    return any(name.startswith(package) for name in _modules(err))
+
+
+def _modules(err: BaseException) -> list[str]:
+    """Names of the modules that an exception came through, the last raised it."""
+    frames = traceback.walk_tb(err.__traceback__)
+    return [str(frame.f_globals.get("__name__")) for frame, _ in frames] or [""]

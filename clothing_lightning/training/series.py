@@ -16,12 +16,14 @@ class Series:
     Attributes:
         file: Its path.
         words: Of the command line, as typed.
+        digest: Of the YAML files: all runs are to be of the same experiment.
         variation: What is special to the run that is on.
         parent: Id of the run that stands for all; None until the first one has begun.
     """
 
     file: str
     words: list[str]
+    digest: str
     variation: str = ""
     parent: str | None = None
 
@@ -56,7 +58,8 @@ class Series:
         from clothing_lightning.tracking.run import create_run
 
         if self.parent is None:
-            tags = {SERIES_TAG: json.dumps(self.words)}
+            content = {"words": self.words, "digest": self.digest}
+            tags = {SERIES_TAG: json.dumps(content)}
             self.parent = str(create_run(experiment, name, tags).info.run_id)
             self.write()
         return {MLFLOW_PARENT_RUN_ID: self.parent, VARIATION_TAG: self.variation}

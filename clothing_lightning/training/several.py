@@ -4,6 +4,7 @@ Each run has a process of its own, so that none inherits what another left behin
 is a child in MLflow of one run that stands for all.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -15,8 +16,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from clothing_lightning.commands import EXIT_INTERRUPTED, Arguments, split_arguments
-from clothing_lightning.errors import RunError
+from clothing_lightning.commands import (
+    EXIT_INTERRUPTED,
+    EXIT_USER_ERROR,
+    Arguments,
+    split_arguments,
+)
+from clothing_lightning.errors import ConfigError, RunError
 from clothing_lightning.training.series import VARIABLE, VARIATION_TAG, Series
 
 if TYPE_CHECKING:
@@ -26,24 +32,38 @@ if TYPE_CHECKING:
     from clothing_lightning.tracking.run import Status, TrackedRun
 
 
-def fit_several(arguments: Arguments, parent: str | None = None) -> int:
+def fit_several(
+    arguments: Arguments, parent: str | None = None, digest: str | None = None
+) -> int:
     """Run an experiment in each of its variations, and sum up.
 
     Args:
         arguments: Of the command line.
         parent: The run that stands for all, if it is to be continued.
+        digest: Of the YAML files when that run began.
 
     Returns:
         The exit code: that of the first run that does not end well, else 0.
+
+    Raises:
+        ConfigError: If a YAML file has changed since the first run began.
     """
     done = _children(parent) if parent else {}
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "series.json")
-        series = Series(file, arguments.words, parent=parent)
+        digest = digest or _digest(arguments.files)
+        series = Series(file, arguments.words, digest, parent=parent)
         for place, variation in enumerate(arguments.variations, 1):
             past = done.get(variation.name)
             if past is not None and past.status == "FINISHED":
                 continue
+            if _digest(arguments.files) != digest:
+                _stopped(series.parent, EXIT_USER_ERROR)
+                raise ConfigError(
+                    f"{', '.join(map(str, arguments.files))}: has changed since the "
+                    "first of these runs began, and they are to be of one experiment. "
+                    "Restore it and continue, or start anew."
+                )
             total = len(arguments.variations)
             Console().print(
                 f"\n{variation.name} ({place} of {total} runs)", style="bold"
@@ -66,8 +86,14 @@ def fit_several(arguments: Arguments, parent: str | None = None) -> int:
 
 def resume_several(past: "PastRun") -> int:
     """Continue what `fit_several` was doing when it was stopped."""
-    arguments = split_arguments(json.loads(past.series or "[]"))
-    return fit_several(arguments, past.run_id)
+    series = json.loads(past.series or "{}")
+    arguments = split_arguments(series["words"])
+    return fit_several(arguments, past.run_id, series["digest"])
+
+
+def _digest(files: list[Path]) -> str:
+    content = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return hashlib.sha256("".join(content).encode()).hexdigest()[:16]
 
 
 def _children(parent: str) -> "dict[str, PastRun]":
@@ -139,6 +165,7 @@ def _sum_up(parent: str, arguments: Arguments) -> None:
     parent_run = TrackedRun("", "", parent)
     status: Status = "FAILED"
     try:
+        parent_run.set_tags(_tags_in_common(list(runs.values())))
         parent_run.log_results(spread(scores.add_prefix("test/")))
         reports = parent_run.folder / "reports"
         reports.mkdir(parents=True, exist_ok=True)
@@ -154,6 +181,19 @@ def _sum_up(parent: str, arguments: Arguments) -> None:
     _show(parent_run, scores, rows)
 
 
+def _tags_in_common(runs: "list[PastRun]") -> dict[str, str]:
+    """What is true of all runs: of seeds, for instance, the digest of the images."""
+    first, *others = (
+        {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}
+        for run in runs
+    )
+    return {
+        key: value
+        for key, value in first.items()
+        if all(tags.get(key) == value for tags in others)
+    }
+
+
 def _report_folds(
     parent: "TrackedRun", runs: "dict[str, PastRun]", folds: "list[pd.DataFrame]"
 ) -> "pd.Series[float]":
@@ -162,6 +202,7 @@ def _report_folds(
 
     from clothing_lightning.analysis.classification import summary
     from clothing_lightning.analysis.repeats import pooled
+    from clothing_lightning.data.table import digest
     from clothing_lightning.reports.classification import write_classification_report
 
     together = pooled(folds)
@@ -176,6 +217,9 @@ def _report_folds(
         stage="test",
         image_root=Path(tags["image_root"]),
     )
+    manifest = pd.read_csv(next(iter(runs.values())).artifact("data/manifest.csv"))
+    tested = manifest[manifest["path"].isin(together["path"])]
+    parent.set_tags({"test_digest": digest(tested, ("sha256", "label"))})
     metrics = summary(together)
     parent.log_results({f"pooled/{name}": value for name, value in metrics.items()})
     return pd.Series(metrics)

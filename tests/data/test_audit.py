@@ -160,6 +160,11 @@ def test_classes_with_few_test_images_are_named() -> None:
     assert said(look(rows), "Classes with fewer than 10 test images: Hat (5).")
 
 
+def test_columns_of_the_data_set_called_like_ours_are_slices() -> None:
+    found = look(table(ROWS).assign(width="wide", height="tall"))
+    assert set(found.images["width"]) == {300}
+
+
 def test_small_and_long_images_are_counted() -> None:
     rows = plenty({"Dress": 60, "Hat": 60})
     sizes = pd.DataFrame({"width": 400, "height": 400, "phash": ""}, index=rows["path"])

@@ -149,6 +149,13 @@ def test_one_of_identical_files_is_kept_and_none_if_labels_differ(
     }
 
 
+def test_of_copies_a_test_image_is_kept(table: pd.DataFrame) -> None:
+    table = table.assign(split=["train", "test", "train", "test", "val", "train"])
+    left, dropped = without_copies(table)
+    assert list(left["path"]) == ["a.jpg", "b.jpg", "d.jpg"]
+    assert dropped.set_index("path")["reason"]["c.jpg"] == "same file as d.jpg"
+
+
 def test_files_that_differ_are_all_kept(table: pd.DataFrame) -> None:
     left, dropped = without_copies(table.assign(sha256=list("012345")))
     assert len(left) == 6

@@ -448,6 +448,15 @@ def test_missing_part_of_an_own_split_is_taken_from_train(
     assert kept["split"].to_list() == given["split"].to_list()
 
 
+def test_groups_that_bind_are_kept_together_in_a_part_that_is_taken() -> None:
+    images = table({"Dress": 100, "Hat": 100}, groups=40)
+    in_test = images["group"].isin([f"sender {number}" for number in range(8)])
+    images["split"] = in_test.map({True: "test", False: "train"})
+    assigned = assign_splits(images, Split(val=0.1), groups_bind=True)
+    assert (assigned["split"] == "val").sum() == 20
+    assert group_overlap(assigned) == {"val": 0, "test": 0}
+
+
 def test_train_of_an_own_split_that_is_too_small_to_share_is_told() -> None:
     images = table({"Dress": 20, "Hat": 20})
     images["split"] = (["train"] * 3 + ["test"] * 17) * 2
