@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import guarded
+from clothing_lightning.commands import answered
 from clothing_lightning.errors import ConfigError, StorageError, UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ Exit codes: 0 done, 2 something to put right (one message says what).
 
 
 class _Parser(argparse.ArgumentParser):
-    """Leaves the printing of errors to `guarded`."""
+    """Leaves the printing of errors to `answered`."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise ConfigError(f"{message}. --help shows how it is called.")
@@ -86,11 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        _parser().print_help()
-        return 0 if words else 2
-    return guarded(lambda: _analyse(_parser().parse_args(words)))
+    parser = _parser()
+    return answered(
+        argv, parser.format_help(), lambda words: _analyse(parser.parse_args(words))
+    )
 
 
 def _analyse(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """What all commands do with their words and their errors, without heavy imports."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product, takewhile
 from pathlib import Path
@@ -182,10 +182,25 @@ def _near(file: Path) -> str:
     return f" '{folder}' has: {', '.join(sorted(names))}." if names else ""
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """Run a command; a user's mistake ends in its message and exit code 2."""
+def answered(
+    argv: Sequence[str] | None, usage: str, command: Callable[[list[str]], int]
+) -> int:
+    """Run a command; a user's mistake ends in its message and exit code 2.
+
+    Args:
+        argv: Words after the command's name; by default those of the process.
+        usage: What is shown if they ask for help, or there are none.
+        command: What is done with them.
+
+    Returns:
+        The exit code.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        sys.stdout.write(usage)
+        return 0 if words else EXIT_USER_ERROR
     try:
-        return command()
+        return command(words)
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted.\n")
         return EXIT_INTERRUPTED

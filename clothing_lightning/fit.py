@@ -6,7 +6,7 @@ Nothing heavy is imported before the words on the command line are understood.
 import sys
 from collections.abc import Sequence
 
-from clothing_lightning.commands import Arguments, guarded, split_arguments
+from clothing_lightning.commands import Arguments, answered, split_arguments
 
 HELP = """\
 usage: python -m clothing_lightning.fit FILE.yaml [OVERLAY.yaml ...] [--KEY VALUE ...]
@@ -61,11 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(HELP)
-        return 0 if words else 2
-    return guarded(lambda: _fit(split_arguments(words)))
+    return answered(argv, HELP, lambda words: _fit(split_arguments(words)))
 
 
 def _fit(arguments: Arguments) -> int:

@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import EXIT_INTERRUPTED, guarded
+from clothing_lightning.commands import EXIT_INTERRUPTED, answered
 from clothing_lightning.errors import (
     ConfigError,
     DataError,
@@ -20,7 +20,6 @@ from clothing_lightning.errors import (
 
 if TYPE_CHECKING:
     from clothing_lightning.data.audit import Audit
-    from clothing_lightning.data.audit_issues import Issue
     from clothing_lightning.datamodules import PhotoDataModule
 
 HELP = """\
@@ -67,11 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(HELP)
-        return 0 if words else 2
-    return guarded(lambda: _prepare(words))
+    return answered(argv, HELP, _prepare)
 
 
 def _prepare(words: list[str]) -> int:
@@ -143,6 +138,7 @@ def _check_folder(folder: Path) -> None:
 
 def _audit(data: "PhotoDataModule") -> "Audit":
     from clothing_lightning.data import audit
+    from clothing_lightning.data.audit_issues import Issue
     from clothing_lightning.data.near_duplicates import near_duplicates
 
     table, split_error = data.source.table, ""
@@ -151,9 +147,8 @@ def _audit(data: "PhotoDataModule") -> "Audit":
     except DataError as err:
         split_error = str(err)
     refused = data.selected.inspected["refusal"].dropna()
-    unreadable = data.selected.dropped[
-        data.selected.dropped["path"].isin(refused.index)
-    ]
+    dropped = data.selected.dropped
+    unreadable = dropped[dropped["path"].isin(refused.index)]
     once = table.drop_duplicates("sha256")["path"]
     return audit.audit(
         audit.Source(
@@ -171,28 +166,9 @@ def _audit(data: "PhotoDataModule") -> "Audit":
             size_px=data.preprocessing.image_size,
             group_means=data.group_means,
             split_error=split_error,
-            remarks=_remarks(data),
+            remarks=tuple(Issue("know", *remark) for remark in data.remarks()),
         )
     )
-
-
-def _remarks(data: "PhotoDataModule") -> "tuple[Issue, ...]":
-    """How far DeepFashion's two kinds of labels disagree."""
-    from clothing_lightning.data.audit_issues import Issue
-    from clothing_lightning.datamodules import DeepFashion
-
-    if not isinstance(data, DeepFashion):
-        return ()
-    share, pairs = data.label_disagreement()
-    if pairs.empty:
-        return ()
-    most = pairs.iloc[0]
-    what = (
-        f"The names of folders give {share:.1%} of the images another label than the "
-        f"benchmark, most often {most['folder_name']} for {most['benchmark']} "
-        f"({most['images']:,})."
-    )
-    return (Issue("know", what, "--data.init_args.labels says which are learned."),)
 
 
 def _write(found: "Audit", folder: Path, command: str) -> None:

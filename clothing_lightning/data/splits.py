@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clothing_lightning.data.given_splits import read_splits
 from clothing_lightning.data.options import Split
 from clothing_lightning.data.table import SPLITS
 from clothing_lightning.errors import ConfigError, DataError
@@ -59,7 +60,7 @@ def assign_splits(
     if split.method == "own":
         placed = _own_splits(table, split, groups_bind)
     elif split.method == "file":
-        placed = _read_splits(table, Path(split.file or ""))
+        placed = read_splits(table, Path(split.file or ""))
     else:
         divide = _dividing(split)
         placed = _hold_out(table, split, divide, fold)
@@ -273,44 +274,3 @@ def _own_splits(table: pd.DataFrame, split: Split, groups_bind: bool) -> pd.Data
             )
         table = _take_from_train(table, name, share, _dividing(split), small)
     return table
-
-
-def _read_splits(table: pd.DataFrame, file: Path) -> pd.DataFrame:
-    if not file.is_file():
-        raise DataError(f"split.file: '{file}' is not a file. Check the path.")
-    parquet = file.suffix == ".parquet"
-    try:
-        given = pd.read_parquet(file) if parquet else pd.read_csv(file, dtype=str)
-    except (OSError, ValueError) as err:  # pyarrow's and the CSV parser's as well
-        reason = " ".join(str(err).split())
-        raise DataError(
-            f"{file}: is no {'Parquet file' if parquet else 'CSV in UTF-8'} ({reason})."
-        ) from err
-    if missing := {"path", "split"} - set(given.columns):
-        raise DataError(
-            f"{file}: has no column {sorted(missing)[0]!r} but "
-            f"{', '.join(map(str, given.columns))}. It needs 'path' and 'split'."
-        )
-    # A manifest says "dropped" of images that could not be read.
-    given = given[given["split"] != "dropped"]
-    odd = given[~given["split"].isin(SPLITS)]
-    if not odd.empty:
-        raise DataError(
-            f"{file}: the split of {odd['path'].iloc[0]!r} is {odd['split'].iloc[0]!r} "
-            f"({len(odd)} such rows), expected one of {', '.join(SPLITS)}."
-        )
-    twice = given["path"][given["path"].duplicated()]
-    if not twice.empty:
-        raise DataError(
-            f"{file}: {twice.iloc[0]!r} is listed more than once ({len(twice)} such "
-            "rows). Keep one row for each image."
-        )
-    names = set(table["path"])
-    absent = given["path"][~given["path"].isin(names)]
-    if not absent.empty:
-        raise DataError(
-            f"{file}: {absent.iloc[0]!r} is not an image of this data set "
-            f"({len(absent)} such rows). Was the file made for other data?"
-        )
-    placed = table.drop(columns="split", errors="ignore")
-    return placed.merge(given[["path", "split"]], on="path", validate="one_to_one")

@@ -158,6 +158,10 @@ class PhotoDataModule(L.LightningDataModule):
     def annotations(self) -> Annotations:
         """Read the annotation table; the images themselves are not opened."""
 
+    def remarks(self) -> list[tuple[str, str]]:
+        """What an audit should tell besides: facts, and what follows from each."""
+        return []
+
     def root_folder(self, given: str | None) -> Path:
         """Where the data is looked for.
 

@@ -139,6 +139,19 @@ class DeepFashion(PhotoDataModule):
         table = table.drop(columns=["benchmark", "folder_name"])
         return Annotations(root, table.reset_index(drop=True), findings)
 
+    def remarks(self) -> list[tuple[str, str]]:
+        """How far the two kinds of labels disagree."""
+        share, pairs = self.label_disagreement()
+        if pairs.empty:
+            return []
+        most = pairs.iloc[0]
+        what = (
+            f"The names of folders give {share:.1%} of the images another label than "
+            f"the benchmark, most often {most['folder_name']} for {most['benchmark']} "
+            f"({most['images']:,})."
+        )
+        return [(what, "--data.init_args.labels says which are learned.")]
+
     def label_disagreement(self) -> Disagreement:
         """Compare the labels of all rows, with or without an image.
 
