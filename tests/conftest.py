@@ -66,9 +66,16 @@ def tiny_dataset(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(scope="session")
+def photo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder for all tests with real photos: looking at each takes a while."""
+    return tmp_path_factory.mktemp("photo_cache")
+
+
 @pytest.fixture
-def photos() -> Path:
+def photos(photo_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the real photos; skips where there is none."""
+    monkeypatch.setenv("CLOTHING_CACHE", str(photo_cache))
     if not (folder := os.environ.get("CLOTHING_DATA")):
         pytest.skip("CLOTHING_DATA is not set: it names the folder of real photos")
     return Path(folder).resolve() / "clothing-dataset"

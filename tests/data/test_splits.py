@@ -496,7 +496,7 @@ def test_own_split_that_is_none_is_refused() -> None:
 
 @pytest.mark.photos
 def test_split_of_the_real_photos_never_changes(photos: Path) -> None:
-    images = ClothingDataset(root=str(photos)).annotations().table
+    images = ClothingDataset(root=str(photos)).source.table
     assigned = assign_splits(images, Split())
     assert digest(assigned, ("path", "label", "split")) == "e3d510d99418acad"
     assert counts(assigned).sum().to_list() == [4182, 465, 516]
@@ -508,7 +508,7 @@ def test_split_of_the_real_photos_never_changes(photos: Path) -> None:
 @pytest.mark.photos
 @pytest.mark.parametrize("seed", range(3))
 def test_real_senders_can_be_kept_apart(photos: Path, seed: int) -> None:
-    images = ClothingDataset(root=str(photos)).annotations().table
+    images = ClothingDataset(root=str(photos)).source.table
     assigned = assign_splits(images, Split(method="grouped", seed=seed))
     assert group_overlap(assigned) == {"val": 0, "test": 0}
     shares = counts(assigned).sum() / len(images)

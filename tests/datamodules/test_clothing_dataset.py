@@ -122,7 +122,7 @@ def test_real_photos_of_all_labels_are_those_that_were_counted(photos: Path) -> 
 @pytest.mark.photos
 def test_real_photos_without_the_rest_class_are_17_classes(photos: Path) -> None:
     data = module(photos, exclude_labels=("Not sure", "Skip", "Other"))
-    labels = data.annotations().table["label"]
+    labels = data.source.table["label"]
     assert (len(labels), labels.nunique()) == (5096, 17)
 
 
