@@ -79,9 +79,11 @@ def _of_name(names: list[str], flags: list[str]) -> tuple[PhotoDataModule, str]:
         )
     cls = _class_called(names[0])
     data = _built(cls, _parser_of(cls).parse_args(flags), flags)
-    words = ["experiments/resnet18.yaml"]
+    words = ["experiments/efficientnet_lite0_frozen.yaml"]
     if cls.__name__ == "Sample":
-        words += ["experiments/overlays/sample.yaml"]
+        words = ["experiments/resnet18.yaml", "experiments/overlays/sample.yaml"]
+    elif cls.__name__ == "ImageFolder":
+        words += ["experiments/overlays/image_folder.yaml"]
     elif cls.__name__ != "ClothingDataset":
         words += ["--data", cls.__name__]
     return data, _fit(words, flags)

@@ -107,6 +107,10 @@ def _audited(names: list[str], flags: list[str]) -> int:
     folder = asked.out or Path("audits") / data.name
     _check_folder(folder)
     found = _audit(data)
+    if found.source.split_error:
+        command = ""
+    elif len(found.source.unreadable):
+        command += " --data.init_args.on_unreadable drop"
     _write(found, folder, command)
     from clothing_lightning.reports import audit_text
 

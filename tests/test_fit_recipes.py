@@ -61,7 +61,7 @@ trainer:
   max_epochs: null
   accumulate_grad_batches: 2
   callbacks:
-    - class_path: lightning.pytorch.callbacks.EMAWeightAveraging
+    - class_path: clothing_lightning.training.averaging.WarmEMA
       init_args: {decay: 0.8}
 """
 STEPS = """
@@ -146,7 +146,7 @@ def test_two_devices_train_in_phases(experiment: Path, recorded: Recorded) -> No
 # Each in one line
 
 
-EMA = "{class_path: EMAWeightAveraging, init_args: {decay: 0.9}}"
+EMA = "{class_path: clothing_lightning.training.averaging.WarmEMA}"
 plain_loss: list[float] = []  # without such a line, once known
 STEP = "{class_path: StepLR, init_args: {step_size: 1}}"
 

@@ -70,8 +70,9 @@ def test_folder_of_photos_to_page_and_tables(
     assert "1 file is there again with another label." in text
     assert text.rstrip().endswith(
         "Page: audits/clothing-dataset/index.html\n"
-        "Next: python -m clothing_lightning.fit experiments/resnet18.yaml "
-        f"--data.init_args.root {clothes}"
+        "Next: python -m clothing_lightning.fit "
+        "experiments/efficientnet_lite0_frozen.yaml "
+        f"--data.init_args.root {clothes} --data.init_args.on_unreadable drop"
     )
     unreadable = pd.read_csv(folder / "unreadable.csv")
     assert unreadable["path"].tolist() == ["images/0020.jpg"]

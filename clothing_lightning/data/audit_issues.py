@@ -157,7 +157,9 @@ def _class_issues(found: "Audit") -> Iterator[Issue]:
             "look at",
             f"Classes with fewer than {FEW_IMAGES} images: {_some(named)}.",
             "Add images, or leave them out: --data.init_args.min_images_per_class "
-            f"{FEW_IMAGES}.",
+            f"{FEW_IMAGES}."
+            if len(totals) - len(few) >= 2
+            else "Add images: so few make results that hardly tell models apart.",
         )
     if len(hardly):
         named = [f"{label} ({count})" for label, count in hardly.items()]

@@ -1,5 +1,6 @@
 """From what a data set says of its images to those that are used."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,6 +59,11 @@ def select(
         source.findings["corrected labels"] = changed
         dropped.append(by_hand)
     table = _of_wanted_classes(table, selection, source.findings)
+    if table.empty and selection.min_images_per_class > 1:
+        raise DataError(
+            f"{name}: no class has {selection.min_images_per_class} images. Lower "
+            "data.init_args.min_images_per_class."
+        )
     check_table(table, name)
     inspected = inspect_images(source.root, list(table["path"]), workers=workers)
     table["sha256"] = inspected["sha256"]
@@ -81,6 +87,7 @@ def select(
 def _of_wanted_classes(
     table: pd.DataFrame, selection: "Selection", findings: dict[str, int]
 ) -> pd.DataFrame:
+    _require_labels(table, selection.exclude_labels)
     excluded = table["label"].isin(selection.exclude_labels)
     if selection.exclude_labels:
         findings["rows with an excluded label"] = int(excluded.sum())
@@ -91,6 +98,17 @@ def _of_wanted_classes(
         what = f"rows of classes with fewer than {least} images"
         findings[what] = int(small.sum())
     return table[~small].reset_index(drop=True)
+
+
+def _require_labels(table: pd.DataFrame, labels: tuple[str, ...]) -> None:
+    """Refuse a label that seems misspelt; others may just not occur."""
+    there = set(table["label"].dropna())
+    for label in set(labels) - there:
+        if near := get_close_matches(label, there, n=3, cutoff=0.7):
+            raise DataError(
+                f"data.init_args.exclude_labels: no image has the label {label!r}. "
+                f"Closest: {', '.join(near)}."
+            )
 
 
 def _require_none(unreadable: pd.DataFrame) -> None:

@@ -55,7 +55,8 @@ def assign_splits(
     if fold is not None and split.method in ("file", "own"):
         raise ConfigError(
             f"fold is {fold!r}, but split.method {split.method!r} says what the test "
-            "images are. Leave one of the two out."
+            "images are. To divide all images anew, pass "
+            "--data.init_args.split.method stratified (or grouped)."
         )
     if split.method == "own":
         placed = _own_splits(table, split, groups_bind)

@@ -22,8 +22,8 @@ class ImageFolder(PhotoDataModule):
 
     Table: a CSV in UTF-8 with a path and a label in each row. A group, where there is
     one, is kept on one side of a split; an image without is a group of its own. A split
-    is one of train, validation (or val or valid) and test. Further columns become
-    slices of the reports.
+    is one of train, validation (or val or valid) and test. Further columns are kept in
+    the manifest.
 
     Nothing outside of the root is read.
     """

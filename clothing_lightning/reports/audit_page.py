@@ -43,7 +43,7 @@ def audit_page(found: Audit, command: str) -> str:
     parts = [
         f'<p class="small">{escape(found.source.root)}</p>',
         _issues(found),
-        f'<p>Then:</p><pre tabindex="0">{escape(command)}</pre>',
+        f'<p>Then:</p><pre tabindex="0">{escape(command)}</pre>' if command else "",
         _pairs(found),
         _classes(found),
         _sizes(found),

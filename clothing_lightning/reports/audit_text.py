@@ -91,7 +91,8 @@ def show(found: Audit, page: str, command: str) -> None:
     console.print(_class_table(found))
     console.print(Text(_size_line(found)))
     console.print(Text(f"\nPage: {page}"), soft_wrap=True)
-    console.print(Text(f"Next: {command}"), soft_wrap=True)
+    if command:
+        console.print(Text(f"Next: {command}"), soft_wrap=True)
 
 
 def _class_table(found: Audit) -> Table:

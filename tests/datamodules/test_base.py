@@ -478,6 +478,20 @@ def test_nothing_is_dropped_from_sound_images(tiny_dataset: MakeDataset) -> None
     assert "reason" in data.selected.dropped
 
 
+def test_misspelt_label_to_exclude_is_told(tiny_dataset: MakeDataset) -> None:
+    data = module(tiny_dataset(), exclude_labels=("Drss",))
+    with pytest.raises(DataError, match=r"has the label 'Drss'\. Closest: Dress"):
+        _ = data.table
+    # What just does not occur is no mistake.
+    assert module(tiny_dataset(name="other"), exclude_labels=("Skip",)).class_names
+
+
+def test_classes_that_are_all_too_small_are_told(tiny_dataset: MakeDataset) -> None:
+    data = module(tiny_dataset(), min_images_per_class=100)
+    with pytest.raises(DataError, match=r"no class has 100 images. Lower data\.init_"):
+        _ = data.table
+
+
 def test_nothing_left_to_train_on_is_told(tiny_dataset: MakeDataset) -> None:
     root = tiny_dataset({"Dress": 3, "Hat": 3})
     for image in (root / "images").iterdir():
