@@ -83,6 +83,8 @@ def test_fit(
         overlay = tmp_path / "tiny.yaml"
         overlay.write_text(TINY)
         files.append(str(overlay))
+    if "fashion_mnist" in command:  # of which there is no tiny version
+        options += ["--data=Sample", "--data.init_args.images=200"]
     assert fit.main([*files, *options]) == 0
 
 

@@ -83,6 +83,10 @@ def _read(file: Path, columns: Columns) -> "pd.DataFrame":
                 na_values=[""],
                 index_col=False,
             )
+    except pd.errors.EmptyDataError as err:
+        raise DataError(f"{file}: is empty. Each image takes a row.") from err
+    except UnicodeDecodeError as err:
+        raise DataError(f"{file}: is not in UTF-8 ({err}). Save it as such.") from err
     except (ValueError, pd.errors.ParserWarning) as err:
         reason = " ".join(str(err).split())
         raise DataError(
@@ -106,6 +110,11 @@ def _read(file: Path, columns: Columns) -> "pd.DataFrame":
 def _wanted(file: Path, there: list[str], columns: Columns) -> dict[str, str]:
     """Columns of the file by our names for them."""
     wanted: dict[str, str] = {}
+    if len(there) == 1 and (found := re.search("[;\t]", there[0])):
+        raise DataError(
+            f"{file}: its cells are divided by {found[0]!r}, expected commas. Save it "
+            "with commas."
+        )
     for ours, theirs in columns._asdict().items():
         optional = ours in ("group", "split") and theirs == ours
         if theirs is None or (optional and theirs not in there):

@@ -440,7 +440,7 @@ def test_link_in_a_table_may_not_lead_out(
     [
         ("a,b", "image,label", "no column 'path' but image, label. .*path_column=COL"),
         ("a,b", "path,class", "no column 'label' but path, class. .*label_column=COL"),
-        ("a;b", "path;label", "no column 'path' but path;label"),
+        ("a;b", "path;label", "divided by ';', expected commas"),
         ("", "path,label", "has no rows"),
         ("a,Hat,red,new", "path,label", "needs quotes"),
         ("photos/000.png,Hat,dev", "path,label,split", "'photos/000.png' is 'dev'"),
@@ -465,7 +465,24 @@ def test_named_column_must_be_there(table: Callable[..., Path], column: str) -> 
 def test_table_that_is_no_text_is_refused(table: Callable[..., Path]) -> None:
     file = table()
     file.write_bytes(b"path,label\ncaf\xe9.png,Hat\n")
-    with pytest.raises(DataError, match=r"is no CSV in UTF-8 with commas \(.*utf-8"):
+    with pytest.raises(DataError, match=r"is not in UTF-8 \(.*Save it as such"):
+        module(table=str(file)).annotations()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"\.csv: is empty\. Each image takes a row"),
+        ("path;label\nphotos/000.png;Hat\n", "divided by ';', expected commas"),
+        ("path\tlabel\nphotos/000.png\tHat\n", r"divided by '\\t', expected commas"),
+    ],
+)
+def test_table_that_is_none_with_commas_is_refused(
+    table: Callable[..., Path], content: str, message: str
+) -> None:
+    file = table()
+    file.write_text(content)
+    with pytest.raises(DataError, match=message):
         module(table=str(file)).annotations()
 
 
