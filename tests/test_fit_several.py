@@ -14,7 +14,7 @@ import pytest
 from clothing_lightning import fit
 from clothing_lightning.analysis.classification import summary
 from clothing_lightning.tracking.read import SERIES_TAG, children, find_run
-from clothing_lightning.tracking.run import create_run
+from clothing_lightning.tracking.store import create_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -214,7 +214,7 @@ def _size_issues(found: "Audit") -> Iterator[Issue]:
 
 
 _SILENT = ("rows", "images", "unreadable images")  # told elsewhere
-_TODO = {
+_ADVICE = {
     "rows without an image": "Get the missing files, or remove the rows.",
     "images without a row": "They are not used. Add rows for those that should be.",
 }
@@ -223,7 +223,7 @@ _TODO = {
 def _left_out(findings: Mapping[str, int]) -> Iterator[Issue]:
     for what, count in findings.items():
         if count and what not in _SILENT:
-            yield Issue("know", f"{count:,} {what}.", _TODO.get(what, ""))
+            yield Issue("know", f"{count:,} {what}.", _ADVICE.get(what, ""))
 
 
 def _number(count: int, noun: str) -> str:

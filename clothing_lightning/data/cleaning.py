@@ -7,6 +7,7 @@ column ``reason``; both go into the manifest of a run.
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from clothing_lightning.data.table import read_cells
 from clothing_lightning.errors import DataError
 
 if TYPE_CHECKING:
@@ -70,20 +71,12 @@ def corrected(table: "pd.DataFrame", file: Path) -> Cleaned:
 
 
 def _read_corrections(file: Path) -> "pd.Series":
-    import pandas as pd
-
     if not file.is_file():
         raise DataError(
             f"data.init_args.corrections: '{file}' is not a file. Check the path."
         )
     try:
-        given = pd.read_csv(
-            file,
-            dtype=str,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            index_col=False,
-        )
+        given = read_cells(file).fillna("")
     except ValueError as err:  # wrong encoding, no columns, rows of unequal length
         reason = " ".join(str(err).split())
         raise DataError(f"{file}: is no CSV in UTF-8 ({reason}).") from err

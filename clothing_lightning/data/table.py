@@ -76,6 +76,28 @@ def check_table(table: pd.DataFrame, name: str) -> None:
         )
 
 
+def read_cells(file: Path) -> pd.DataFrame:
+    """Read a CSV in UTF-8, every cell as text; only an empty one is missing.
+
+    "None" may be a label; and a comma at the end of the rows must not turn the first
+    column into an index.
+
+    Raises:
+        ValueError: If it is none: pandas' parser errors are of this kind.
+        OSError: If it cannot be read.
+    """
+    import pandas as pd
+
+    return pd.read_csv(
+        file,
+        dtype=str,
+        encoding="utf-8-sig",
+        keep_default_na=False,
+        na_values=[""],
+        index_col=False,
+    )
+
+
 def counts(table: pd.DataFrame) -> pd.DataFrame:
     """Images per class and split.
 

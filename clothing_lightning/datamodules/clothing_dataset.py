@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clothing_lightning.data.table import Annotations
+from clothing_lightning.data.table import Annotations, read_cells
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.errors import DataError, DatasetNotFoundError
 
@@ -124,19 +124,8 @@ def read_images_csv(file: Path) -> "pd.DataFrame":
     Raises:
         DataError: If it is no CSV, a column is missing, or a name is not plain.
     """
-    import pandas as pd
-
     try:
-        # Only an empty cell is missing, for "None" may be a label; and a comma at the
-        # end of the rows must not turn the first column into an index.
-        table = pd.read_csv(
-            file,
-            dtype=str,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=[""],
-            index_col=False,
-        )
+        table = read_cells(file)
     except ValueError as err:  # wrong encoding, no columns, rows of unequal length
         reason = " ".join(str(err).split())
         raise DataError(f"{file}: is no CSV in UTF-8 ({reason}).") from err

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from clothing_lightning.data.table import Annotations
+from clothing_lightning.data.table import Annotations, read_cells
 from clothing_lightning.datamodules.image_folder_listing import require_inside
 from clothing_lightning.datamodules.image_folder_tree import SPLIT_NAMES
 from clothing_lightning.errors import DataError
@@ -74,15 +74,7 @@ def _read(file: Path, columns: Columns) -> "pd.DataFrame":
         with warnings.catch_warnings():
             # Pandas only warns where it leaves out cells beyond the header's.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Only an empty cell is missing, for "None" may be a label.
-            table = pd.read_csv(
-                file,
-                dtype=str,
-                encoding="utf-8-sig",
-                keep_default_na=False,
-                na_values=[""],
-                index_col=False,
-            )
+            table = read_cells(file)
     except pd.errors.EmptyDataError as err:
         raise DataError(f"{file}: is empty. Each image takes a row.") from err
     except UnicodeDecodeError as err:

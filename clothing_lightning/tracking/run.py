@@ -14,11 +14,10 @@ from uuid import uuid4
 
 from clothing_lightning.errors import StorageError
 from clothing_lightning.tracking.store import (
-    FOLDER,
     client,
+    create_run,
     ensure_writable,
     first_line,
-    is_default_store,
     local_path,
     staging_folder,
     tracking_uri,
@@ -27,42 +26,10 @@ from clothing_lightning.tracking.store import (
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 MAX_PARAM_CHARACTERS = 6000  # of MLflow's stores
 PARAMS_PER_CALL = 100  # likewise
-
-
-def create_run(experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
-    """Start a run in an experiment, which is made if it is not there.
-
-    Raises:
-        StorageError: If the store cannot be opened or written.
-    """
-    from mlflow.exceptions import MlflowException
-
-    uri = tracking_uri()
-    store = client(uri)
-    try:
-        place = _experiment_id(store, experiment)
-        return store.create_run(place, run_name=name, tags=dict(tags))
-    except MlflowException as err:
-        raise StorageError(
-            f"MLflow: no run can be started in '{uri}' ({first_line(err)}). Free some "
-            "space, make it writable, or set MLFLOW_TRACKING_URI."
-        ) from err
-
-
-def _experiment_id(store: "MlflowClient", name: str) -> str:
-    found = store.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    location = None
-    if is_default_store():
-        location = (FOLDER / "artifacts").resolve().as_uri()
-    return str(store.create_experiment(name, artifact_location=location))
 
 
 class TrackedRun:

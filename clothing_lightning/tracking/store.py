@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from clothing_lightning.errors import StorageError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 FOLDER = Path("mlruns")
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -137,3 +138,33 @@ def ensure_writable(folder: Path) -> None:
             f"'{folder}': results cannot be written there ({err.strerror}). Free some "
             "space, change its permissions, or start from another folder."
         ) from err
+
+
+def create_run(experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
+    """Start a run in an experiment, which is made if it is not there.
+
+    Raises:
+        StorageError: If the store cannot be opened or written.
+    """
+    from mlflow.exceptions import MlflowException
+
+    uri = tracking_uri()
+    store = client(uri)
+    try:
+        place = _experiment_id(store, experiment)
+        return store.create_run(place, run_name=name, tags=dict(tags))
+    except MlflowException as err:
+        raise StorageError(
+            f"MLflow: no run can be started in '{uri}' ({first_line(err)}). Free some "
+            "space, make it writable, or set MLFLOW_TRACKING_URI."
+        ) from err
+
+
+def _experiment_id(store: "MlflowClient", name: str) -> str:
+    found = store.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None
+    if is_default_store():
+        location = (FOLDER / "artifacts").resolve().as_uri()
+    return str(store.create_experiment(name, artifact_location=location))

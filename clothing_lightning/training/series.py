@@ -55,7 +55,7 @@ class Series:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
         from clothing_lightning.tracking.read import SERIES_TAG
-        from clothing_lightning.tracking.run import create_run
+        from clothing_lightning.tracking.store import create_run
 
         if self.parent is None:
             content = {"words": self.words, "digest": self.digest}
