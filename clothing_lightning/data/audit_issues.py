@@ -166,8 +166,7 @@ def _class_issues(found: "Audit") -> Iterator[Issue]:
         yield Issue(
             "know",
             f"Classes with fewer than {FEW_TESTED} test images: {_some(named)}.",
-            "Their scores say little; --data.init_args.fold '1 of 5' and its "
-            "sisters test every image once.",
+            "Their scores say little; fit with --folds 5 tests every image once.",
         )
     times = totals.max() / totals.min()
     if times >= IMBALANCED:
