@@ -83,8 +83,8 @@ def test_a_run_holds_all_that_the_design_names(
         "reports/test_per_class.csv",
         "reports/test_confusion_matrix.csv",
         "reports/test_confusion_matrix.png",
-        "reports/test_confused_pairs.png",
-        "reports/test_confident_mistakes.png",
+        "reports/test_confused_pairs.jpg",
+        "reports/test_confident_mistakes.jpg",
         "reports/val_per_class.md",
         "reports/learning_curves.png",
         "reports/complexity.csv",
@@ -216,7 +216,7 @@ def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(
         history = steps(resumed, metric)
         assert history == sorted(set(history)) == steps(straight, metric)
     for key, value in straight.data.metrics.items():
-        if not key.startswith("system/"):
+        if not key.startswith("system/") and not key.endswith("_s"):  # times
             assert resumed.data.metrics[key] == value, key
 
 

@@ -30,8 +30,8 @@ def write_classification_report(
     The files are ``<stage>_per_class.csv`` and ``.md``,
     ``<stage>_confusion_matrix.csv`` and ``.png`` (counts),
     ``<stage>_confusion_matrix_normalised.png``, ``<stage>_confused_pairs.csv`` and,
-    where there is an ``image_root``, ``<stage>_confused_pairs.png`` and
-    ``<stage>_confident_mistakes.png``.
+    where there is an ``image_root``, ``<stage>_confused_pairs.jpg`` and
+    ``<stage>_confident_mistakes.jpg``.
 
     Args:
         predictions: As stored; see ``analysis.classification``.
@@ -79,10 +79,10 @@ def _save_photos(
     image_root: Path,
 ) -> None:
     figure = confused_pairs_figure(pairs, predictions, image_root)
-    style.save(figure, folder / f"{stage}_confused_pairs.png")
+    style.save(figure, folder / f"{stage}_confused_pairs.jpg")
     mistakes = numbers.confident_mistakes(predictions, _MISTAKES)
     figure = mistakes_figure(mistakes, image_root)
-    style.save(figure, folder / f"{stage}_confident_mistakes.png")
+    style.save(figure, folder / f"{stage}_confident_mistakes.jpg")
 
 
 def _per_class_page(predictions: pd.DataFrame, stage: str) -> str:

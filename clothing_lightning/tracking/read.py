@@ -1,6 +1,7 @@
 """Reading runs back."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ class PastRun:
         status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
         tags: What it was marked with.
         metrics: The last value of each.
+        params: Settings, flat.
+        experiment_id: Of the experiment that it belongs to.
+        started: When, in milliseconds since 1970.
     """
 
     run_id: str
@@ -38,6 +42,9 @@ class PastRun:
     status: str
     tags: dict[str, str]
     metrics: dict[str, float]
+    params: dict[str, str]
+    experiment_id: str
+    started: int
 
     @property
     def split_digest(self) -> str | None:
@@ -48,6 +55,11 @@ class PastRun:
     def series(self) -> str | None:
         """Of a run that stands for several: what they are, as JSON."""
         return self.tags.get(SERIES_TAG)
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment that it belongs to."""
+        return str(client(tracking_uri()).get_experiment(self.experiment_id).name)
 
     def artifact(self, path: str) -> Path:
         """A local copy of an artifact: the file itself where the store is local.
@@ -105,15 +117,15 @@ def find_run(reference: str) -> PastRun:
     Raises:
         RunError: If there is none, or more than one.
     """
-    found = [run for run in _all_runs() if _matches(run, reference)]
+    found = [run for run in all_runs() if run_matches(run, reference)]
     if len(found) == 1:
-        return _past_run(found[0])
+        return found[0]
     if not found:
         raise RunError(
             f"run '{reference}' is not in {tracking_uri()}. Give the id, the start of "
             "it, the name, or a checkpoint; mlflow ui shows them all."
         )
-    listed = ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in found)
+    listed = ", ".join(f"{run.run_id[:8]} ({run.name})" for run in found)
     raise RunError(
         f"run '{reference}' may be any of {listed}. Give the start of an id."
     )
@@ -137,28 +149,43 @@ def _past_run(run: "Run") -> PastRun:
         info.status,
         dict(run.data.tags),
         dict(run.data.metrics),
+        dict(run.data.params),
+        str(info.experiment_id),
+        int(info.start_time),
     )
 
 
-def _all_runs() -> "list[Run]":
+def all_runs(
+    experiments: Sequence[str] | None = None, condition: str = ""
+) -> list[PastRun]:
+    """Runs of the store, or of some of its experiments, the newest first.
+
+    Args:
+        experiments: Their ids; None for all.
+        condition: MLflow's filter.
+    """
     store = client(tracking_uri())
-    ids = [experiment.experiment_id for experiment in store.search_experiments()]
-    runs: list[Run] = []
+    ids = experiments
+    if ids is None:
+        ids = [experiment.experiment_id for experiment in store.search_experiments()]
+    runs: list[PastRun] = []
     token = None
     while True:
-        page = store.search_runs(ids, max_results=1000, page_token=token)
-        runs.extend(page)
+        page = store.search_runs(
+            list(ids), condition, max_results=1000, page_token=token
+        )
+        runs.extend(_past_run(run) for run in page)
         token = page.token
         if not token:
             return runs
 
 
-def _matches(run: "Run", reference: str) -> bool:
-    run_id = str(run.info.run_id)
+def run_matches(run: PastRun, reference: str) -> bool:
+    """Whether a reference means a run: its id, the start of it, name or checkpoint."""
     if reference.endswith(".ckpt"):
-        return run_id in Path(reference).resolve().parts
-    if run.info.run_name == reference:
+        return run.run_id in Path(reference).resolve().parts
+    if run.name == reference:
         return True
-    return bool(re.fullmatch(r"[0-9a-f]{4,32}", reference)) and run_id.startswith(
+    return bool(re.fullmatch(r"[0-9a-f]{4,32}", reference)) and run.run_id.startswith(
         reference
     )

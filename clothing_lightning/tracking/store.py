@@ -2,9 +2,10 @@
 
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def is_default_store() -> bool:
 def where_to_browse() -> str:
     """The command that shows the runs in a browser, or the server's address."""
     uri = tracking_uri()
-    if _is_server(uri):
+    if is_server(uri):
         return uri
     if is_default_store():
         return f"make ui, or: mlflow ui --backend-store-uri {_default_uri(FOLDER)}"
@@ -57,7 +58,8 @@ def local_path(uri: str) -> Path | None:
     return Path(uri) if not parsed.scheme or Path(uri).is_absolute() else None
 
 
-def _is_server(uri: str) -> bool:
+def is_server(uri: str) -> bool:
+    """Whether runs are kept by a server."""
     return uri.startswith(("http://", "https://"))
 
 
@@ -92,11 +94,25 @@ def client(uri: str) -> "MlflowClient":
             with _answering_at_once():
                 connected.search_experiments(max_results=1)
     except Exception as err:  # SQLAlchemy's, requests' and MLflow's own
-        raise StorageError(
-            f"MLflow: the store '{uri}' cannot be opened ({first_line(err)}). Make its "
-            "folder writable, start the server, or set MLFLOW_TRACKING_URI."
-        ) from err
+        raise StorageError(_refusal(uri, err)) from err
     return connected
+
+
+def _refusal(uri: str, err: Exception) -> str:
+    """Why a store cannot be opened, and what to do about it."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(err, MlflowException) and err.get_http_status_code() == 401:
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+        whom = f"'{user}' in with this password" if user else "anyone in without a name"
+        return (
+            f"MLflow: the server '{uri}' does not let {whom}. Set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user it knows."
+        )
+    return (
+        f"MLflow: the store '{uri}' cannot be opened ({first_line(err)}). Make its "
+        "folder writable, start the server, or set MLFLOW_TRACKING_URI."
+    )
 
 
 @contextmanager
@@ -164,7 +180,22 @@ def _experiment_id(store: "MlflowClient", name: str) -> str:
     found = store.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    location = None
+    made = str(store.create_experiment(name))
     if is_default_store():
-        location = (FOLDER / "artifacts").resolve().as_uri()
-    return str(store.create_experiment(name, artifact_location=location))
+        _keep_artifacts_beside(made)
+    return made
+
+
+def _keep_artifacts_beside(experiment_id: str) -> None:
+    """Let artifacts of the default store be found wherever its folder is moved to.
+
+    MLflow turns every location into an absolute one when it takes it, but reads a
+    relative one from the working folder, as it does the default store itself.
+    """
+    location = (FOLDER / "artifacts").as_posix()
+    with closing(sqlite3.connect(FOLDER / "mlflow.db", timeout=30)) as database:
+        database.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+            (location, experiment_id),
+        )
+        database.commit()

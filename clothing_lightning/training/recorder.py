@@ -1,5 +1,6 @@
 """The callback that keeps predictions and draws the confusion matrix as it develops."""
 
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from clothing_lightning.models.classifier import ClothingClassifier
 
 Outputs = dict[str, torch.Tensor]
+EPOCH_S = "train/epoch_s"
 
 
 class RunRecorder(Callback):
@@ -48,6 +50,18 @@ class RunRecorder(Callback):
                 model = cast("ClothingClassifier", pl_module)
                 data = trainer.datamodule  # type: ignore[attr-defined]
                 keep_first_field(self.run, model, data, self.network)
+
+    def on_train_epoch_start(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> None:
+        """Take the time."""
+        self._epoch_began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log how long the epoch took, its validation included."""
+        if self.run is not None:
+            took = time.monotonic() - self._epoch_began
+            self.run.log_metrics({EPOCH_S: took}, trainer.current_epoch)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *args: Any

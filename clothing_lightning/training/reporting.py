@@ -12,6 +12,7 @@ from clothing_lightning.reports.curves import learning_curves
 from clothing_lightning.reports.style import save
 from clothing_lightning.tracking.run import TrackedRun
 from clothing_lightning.training.network_report import draw_fields
+from clothing_lightning.training.recorder import EPOCH_S
 
 
 def write_reports(
@@ -32,6 +33,8 @@ def write_reports(
             run.log_results({f"val_best/{k}": v for k, v in best.items()})
     run.flush()
     history = run.history(("train/", "val/", "lr"))
+    # Of all epochs, whatever time lay between a stop and its resumption.
+    run.log_results({"train/time_s": history[EPOCH_S].sum()})
     epoch = best_epoch(checkpoint)
     save(learning_curves(history, best_epoch=epoch), folder / "learning_curves.png")
     history.to_csv(folder / "learning_curves.csv", index_label="epoch")

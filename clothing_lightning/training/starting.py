@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,9 @@ def tags(data: PhotoDataModule) -> dict[str, str]:
         "version.torch": torch.__version__,
         "synthetic": str(data.synthetic).lower(),
         "image_root": str(data.root.resolve()),
+        "preprocessing": json.dumps(
+            asdict(data.preprocessing) | {"boxes": data.crop_to_boxes}
+        ),
     }
     commit = _git("rev-parse", "HEAD")
     return found | ({"git_commit": commit.strip()} if commit else {})
@@ -196,6 +200,8 @@ def _write_data(run: TrackedRun, data: PhotoDataModule, weight: torch.Tensor) ->
     folder.mkdir(parents=True, exist_ok=True)
     table = data.table
     manifest = pd.concat([table, data.selected.dropped.assign(split="dropped")])
+    sizes = data.selected.inspected[["width", "height"]]
+    manifest = manifest.join(sizes, on="path")
     manifest.to_csv(folder / "manifest.csv", index=False)
     per_class = counts(table)
     weights = pd.Series(weight.tolist(), data.class_names, name="weight")

@@ -18,7 +18,7 @@ TABLES = {
     "test_confusion_matrix_normalised.png",
     "test_confused_pairs.csv",
 }
-PHOTOS = {"test_confused_pairs.png", "test_confident_mistakes.png"}
+PHOTOS = {"test_confused_pairs.jpg", "test_confident_mistakes.jpg"}
 
 
 @pytest.fixture

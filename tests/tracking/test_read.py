@@ -18,8 +18,8 @@ def finished(name: str, experiment: str = "clothes") -> TrackedRun:
 def test_finds_a_run_however_it_is_referred_to() -> None:
     first, _ = finished("resnet18"), finished("vit", "shoes")
     checkpoint = first.folder / "checkpoints" / "best.ckpt"
-    relative = checkpoint.relative_to(Path.cwd())
-    references = [first.run_id, first.run_id[:12], "resnet18", checkpoint, relative]
+    whole = checkpoint.resolve()
+    references = [first.run_id, first.run_id[:12], "resnet18", checkpoint, whole]
     found = [find_run(str(reference)) for reference in references]
     assert {run.run_id for run in found} == {first.run_id}
     assert (found[0].name, found[0].status) == ("resnet18", "FINISHED")
@@ -42,17 +42,33 @@ def test_what_is_no_run_is_told_with_the_store(reference: str) -> None:
         find_run(reference)
 
 
+def test_artifacts_are_found_where_the_folder_was_moved_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished("resnet18")
+    (run.folder / "note.txt").write_text("here")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Path("mlruns").rename(elsewhere / "mlruns")
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which mlflow sets for its process
+    assert find_run("resnet18").artifact("note.txt").read_text() == "here"
+    again = TrackedRun("clothes", "another")
+    assert again.folder.resolve().is_relative_to(elsewhere)
+    again.finish("FINISHED")
+
+
 def test_artifacts_are_the_files_themselves() -> None:
     run = finished("resnet18")
     past = find_run("resnet18")
     with pytest.raises(RunError, match=r"has no artifact 'checkpoints/last\.ckpt'"):
         past.last_checkpoint()
-    file = run.folder / "checkpoints" / "last.ckpt"
+    file = run.folder.resolve() / "checkpoints" / "last.ckpt"
     file.parent.mkdir()
     file.write_bytes(b"weights")
     assert past.last_checkpoint() == file
     assert past.times_resumed == 0
-    config = run.folder / "config"
+    config = file.parent.with_name("config")
     config.mkdir()
     (config / "config.yaml").write_text("{}")
     assert past.config == config / "config.yaml"

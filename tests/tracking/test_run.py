@@ -37,7 +37,8 @@ def break_store(table: str) -> None:
 def test_artifacts_lie_in_the_working_folder(workplace: Path) -> None:
     run = TrackedRun("clothes", "a")
     assert status(run) == "RUNNING"
-    assert run.folder == workplace / "mlruns" / "artifacts" / run.run_id / "artifacts"
+    folder = workplace / "mlruns" / "artifacts" / run.run_id / "artifacts"
+    assert run.folder.resolve() == folder
     run.finish("KILLED")
     assert status(run) == "KILLED"
 
