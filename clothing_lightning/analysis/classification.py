@@ -183,7 +183,7 @@ def confident_mistakes(predictions: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 
 def wilson_interval(
-    successes: int, n: int, confidence: float = 0.95
+    successes: float, n: float, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Score interval of a proportion; it holds for small ``n`` and near 0 and 1.
 

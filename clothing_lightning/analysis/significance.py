@@ -1,0 +1,207 @@
+"""Is the difference between two classifiers that saw the same images real?
+
+McNemar, "Note on the Sampling Error of the Difference Between Correlated Proportions
+or Percentages", Psychometrika 12, 1947, doi:10.1007/BF02295996. Several runs of each
+model make it a randomisation test on sums: Edgington and Onghena, "Randomization
+Tests", 4th edition, 2007.
+"""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NO_DIFFERENCE = 1e-12  # of means; thirds that cancel do not add up to 0 exactly
+
+
+def sign_flip_test(differences: NDArray[np.integer]) -> float:
+    """Exact two-sided test that two models are equally often right.
+
+    Were they, the sign of every image's difference would be a coin's. The p-value is
+    the share of all ways to set the signs that give a sum at least as far from 0 as
+    the one seen. With differences of -1, 0 and 1 that is McNemar's exact test.
+
+    Args:
+        differences: For each image the runs of one model that are right, less those of
+            the other. Images without a difference change nothing.
+
+    Returns:
+        The p-value; 1 if no image has a difference.
+    """
+    seen = abs(int(differences.sum()))
+    if seen == 0:
+        return 1.0
+    distribution = np.ones(1)
+    sizes = np.abs(differences[differences != 0])
+    for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
+        coins = _fair_coins(int(count))
+        spread = np.zeros((len(coins) - 1) * int(size) + 1)
+        spread[:: int(size)] = coins
+        distribution = np.convolve(distribution, spread)
+    # Symmetric around a sum of 0; to turn one sign moves the sum by two.
+    sums = 2 * np.arange(len(distribution)) - (len(distribution) - 1)
+    return min(1.0, float(2 * distribution[sums >= seen].sum()))
+
+
+def mcnemar_test(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> float:
+    """McNemar's exact two-sided test, of one run of each model.
+
+    Args:
+        a_right: For each image whether one model is right.
+        b_right: For the same images, in the same order, whether the other one is.
+
+    Returns:
+        The p-value; 1 if no image tells them apart.
+
+    Raises:
+        ValueError: If the lengths differ.
+    """
+    if a_right.shape != b_right.shape:
+        raise ValueError(
+            f"a_right has {len(a_right)} images and b_right {len(b_right)}: they are "
+            "compared image by image."
+        )
+    return sign_flip_test(a_right.astype(np.int8) - b_right.astype(np.int8))
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust p-values for their number.
+
+    Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
+    Journal of Statistics 6, 1979. All that are below 0.05 afterwards hold together: the
+    chance that any of them is false is 0.05 at most, however the tests depend.
+
+    Args:
+        p_values: Shape (tests,), 0 to 1.
+
+    Returns:
+        Adjusted p-values in the same order, at most 1.
+
+    Raises:
+        ValueError: If a p-value is not within 0 and 1.
+    """
+    if not ((p_values >= 0) & (p_values <= 1)).all():
+        raise ValueError("p_values: each lies within 0 and 1.")
+    order = np.argsort(p_values, kind="stable")
+    raised = p_values[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
+    return adjusted
+
+
+def images_needed(
+    differences: NDArray[np.floating], *, power: float = 0.8, alpha: float = 0.05
+) -> int | None:
+    """How many test images would tell two models apart, if all were like these.
+
+    Connor, "Sample Size for Testing Differences in Proportions for the Paired-Sample
+    Design", Biometrics 43, 1987, doi:10.2307/2531961. It takes the difference that was
+    seen for the true one, so it is a rough guide where that is uncertain.
+
+    Args:
+        differences: For each image the share of one model's runs that are right, less
+            that of the other's, -1 to 1.
+        power: Chance that McNemar's test then finds the difference, between 0 and 1.
+        alpha: p-value below which it counts as found, between 0 and 1.
+
+    Returns:
+        The number; None if the models are right equally often, so that no number would.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    for name, value in (("power", power), ("alpha", alpha)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is {value}: it lies between 0 and 1.")
+    if not (np.abs(differences) <= 1).all():
+        raise ValueError("differences: each lies within -1 and 1.")
+    mean = float(differences.mean()) if len(differences) else 0.0
+    if abs(mean) < _NO_DIFFERENCE:
+        return None
+    square = float(np.square(differences).mean())
+    normal = NormalDist()
+    without = normal.inv_cdf(1 - alpha / 2) * math.sqrt(square)
+    within = normal.inv_cdf(power) * math.sqrt(max(0.0, square - mean**2))
+    return math.ceil(((without + within) / mean) ** 2)
+
+
+def indistinguishable(
+    p_adjusted: NDArray[np.float64], alpha: float = 0.05
+) -> list[range]:
+    """Group neighbours of a ranking that no test tells apart.
+
+    These are the bars of a critical-difference diagram: Demšar, "Statistical
+    Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006. Groups may
+    overlap, for what cannot be told apart from both sides of a difference.
+
+    Args:
+        p_adjusted: Adjusted p-value of every pair, shape (rows, rows), rows in rank
+            order; what is above the diagonal counts. NaN, a pair that has no test, is
+            not told apart.
+        alpha: p-value below which two rows differ.
+
+    Returns:
+        Rows of each group, none of which lies within another; every row is in one.
+
+    Raises:
+        ValueError: If ``p_adjusted`` is not square.
+    """
+    if p_adjusted.ndim != 2 or len(set(p_adjusted.shape)) != 1:
+        raise ValueError(f"p_adjusted has shape {p_adjusted.shape}: it is square.")
+    differ = np.triu(p_adjusted < alpha, 1)
+    groups: list[range] = []
+    end = 0
+    for first in range(len(differ)):
+        before, end = end, max(end, first + 1)
+        while end < len(differ) and not differ[first:end, end].any():
+            end += 1
+        if end > before:
+            groups.append(range(first, end))
+    return groups
+
+
+def paired_difference_interval(
+    b: int, c: int, n: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of the difference of two accuracies on the same images.
+
+    Adjusted Wald interval: Bonett and Price, "Adjusted Wald Confidence Interval for a
+    Difference of Binomial Proportions Based on Paired Data", Journal of Educational and
+    Behavioral Statistics 37, 2012, doi:10.3102/1076998611411915. It lies around
+    ``(b - c) / (n + 2)``, a little nearer to 0 than the difference itself.
+
+    Args:
+        b: Images that only the first model gets right.
+        c: Images that only the second gets right.
+        n: All images, at least ``b + c``. None tells nothing: the interval is -1 to 1.
+        confidence: Coverage, between 0 and 1.
+
+    Returns:
+        Lower and upper end, first model less second.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    if min(b, c) < 0 or b + c > n:
+        raise ValueError(f"b = {b} and c = {c} of n = {n}: they are parts of n images.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
+    only_a, only_b = (b + 1) / (n + 2), (c + 1) / (n + 2)
+    centre = only_a - only_b
+    variance = (only_a + only_b - centre**2) / (n + 2)
+    margin = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance)
+    return max(-1.0, centre - margin), min(1.0, centre + margin)
+
+
+def _fair_coins(count: int) -> NDArray[np.float64]:
+    """Chance of each number of heads, without the ends that are 0 as float64.
+
+    Products of ratios, from the middle outwards, keep 11 digits for 50,000 coins, where
+    factorials and their logarithms do not.
+    """
+    middle = count // 2
+    heads = np.arange(middle, count)
+    upper = np.cumprod(np.concatenate([[1.0], (count - heads) / (heads + 1)]))
+    chances = np.concatenate([upper[count - 2 * middle + 1 :][::-1], upper])
+    return np.asarray(chances[chances > 0] / chances.sum())
