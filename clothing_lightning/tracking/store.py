@@ -1,5 +1,6 @@
 """Where runs are kept."""
 
+import fcntl
 import logging
 import os
 import sqlite3
@@ -90,8 +91,8 @@ def client(uri: str) -> "MlflowClient":
             # What it logs as an error with a traceback is raised as well.
             logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
             mlflow.set_tracking_uri(uri)
-            connected = mlflow.MlflowClient(uri)
-            with _answering_at_once():
+            with _answering_at_once(), _one_at_a_time():
+                connected = mlflow.MlflowClient(uri)
                 connected.search_experiments(max_results=1)
     except Exception as err:  # SQLAlchemy's, requests' and MLflow's own
         raise StorageError(_refusal(uri, err)) from err
@@ -102,7 +103,7 @@ def _refusal(uri: str, err: Exception) -> str:
     """Why a store cannot be opened, and what to do about it."""
     from mlflow.exceptions import MlflowException
 
-    if isinstance(err, MlflowException) and err.get_http_status_code() == 401:
+    if isinstance(err, MlflowException) and err.error_code == "UNAUTHENTICATED":
         user = os.environ.get("MLFLOW_TRACKING_USERNAME")
         whom = f"'{user}' in with this password" if user else "anyone in without a name"
         return (
@@ -126,6 +127,20 @@ def _answering_at_once() -> Iterator[None]:
         yield
     finally:
         del os.environ[RETRIES]
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep another process from making the tables of the default store meanwhile."""
+    if not is_default_store():
+        yield
+        return
+    folder = os.open(FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def first_line(err: BaseException) -> str:

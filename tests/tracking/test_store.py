@@ -1,5 +1,10 @@
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -94,3 +99,47 @@ def test_the_reason_is_the_innermost_one() -> None:
     outer.__cause__ = OSError("disk full\nsecond line")
     assert first_line(outer) == "disk full"
     assert first_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_processes_that_start_at_once_make_the_store_together(workplace: Path) -> None:
+    (workplace / "mlruns" / "mlflow.db").unlink()
+    words = "from clothing_lightning.tracking.store import *; client(tracking_uri())"
+    started = [
+        subprocess.Popen([sys.executable, "-c", words], stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    ended = [process.communicate()[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], ended
+
+
+class Closed(BaseHTTPRequestHandler):
+    """Knows nobody, as MLflow's server says it."""
+
+    def do_POST(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+        self.wfile.write(b"You are not authenticated.")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def closed() -> Iterator[str]:
+    """The address of a server that lets nobody in."""
+    with HTTPServer(("127.0.0.1", 0), Closed) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("user", "whom"), [("me", "'me' in with this password"), ("", "anyone in without")]
+)
+def test_who_is_not_let_in_is_told_what_to_set(
+    closed: str, user: str, whom: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", closed)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
+    with pytest.raises(StorageError, match=f"not let {whom}.*MLFLOW_TRACKING_PASSWORD"):
+        client(closed)
