@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import answered
+from clothing_lightning.commands import WordsParser, answered
 from clothing_lightning.errors import ConfigError, StorageError, UserError
 
 if TYPE_CHECKING:
@@ -42,15 +42,8 @@ Exit codes: 0 done, 2 something to put right (one message says what).
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Leaves the printing of errors to `answered`."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise ConfigError(f"{message}. --help shows how it is called.")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = WordsParser(
         "python -m clothing_lightning.analyze",
         description=__doc__,
         epilog=EXAMPLES,

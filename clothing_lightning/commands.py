@@ -1,12 +1,15 @@
 """What all commands do with their words and their errors, without heavy imports."""
 
+import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product, takewhile
 from pathlib import Path
+from typing import NoReturn
 
-from clothing_lightning.errors import ConfigError, user_error_behind
+from clothing_lightning.errors import ConfigError, StorageError, user_error_behind
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
@@ -182,6 +185,18 @@ def _near(file: Path) -> str:
     return f" '{folder}' has: {', '.join(sorted(names))}." if names else ""
 
 
+class WordsParser(argparse.ArgumentParser):
+    """Leaves the printing of errors to `answered`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what the user reads.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"{message}. --help shows how it is called.")
+
+
 def answered(
     argv: Sequence[str] | None, usage: str, command: Callable[[list[str]], int]
 ) -> int:
@@ -211,3 +226,27 @@ def answered(
         sys.stdout.flush()
         sys.stderr.write(f"\nerror: {mistake}\n")
         return EXIT_USER_ERROR
+
+
+def claim_folder(folder: Path, marker: str, what: str) -> None:
+    """Refuse a folder for results (``--out``) before the work is done.
+
+    Args:
+        folder: Made later, if it is not there.
+        marker: The file by which earlier results are known, which may be replaced.
+        what: The results, such as ``an audit``.
+
+    Raises:
+        StorageError: If it cannot be written, or holds something else.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise StorageError(
+            f"--out: '{there}' is {'not to be written' if there.is_dir() else 'a file'}"
+            ". Name another folder."
+        )
+    if folder.exists() and any(folder.iterdir()) and not (folder / marker).is_file():
+        raise StorageError(
+            f"--out: '{folder}' holds files that are not of {what}. Name another "
+            "folder, or a new one below it."
+        )

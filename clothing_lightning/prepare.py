@@ -1,7 +1,6 @@
 """Fetch a data set where that is possible, and look for what is odd about it."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import EXIT_INTERRUPTED, answered
+from clothing_lightning.commands import EXIT_INTERRUPTED, answered, claim_folder
 from clothing_lightning.errors import (
     ConfigError,
     DataError,
@@ -105,7 +104,7 @@ def _audited(names: list[str], flags: list[str]) -> int:
         return 0
     data, command = choose(names, flags)
     folder = asked.out or Path("audits") / data.name
-    _check_folder(folder)
+    claim_folder(folder, REPORT, "an audit")
     found = _audit(data)
     if found.source.split_error:
         command = ""
@@ -119,25 +118,6 @@ def _audited(names: list[str], flags: list[str]) -> int:
     else:
         audit_text.show(found, str(folder / "index.html"), command)
     return 0
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder for the results before the work is done.
-
-    Raises:
-        StorageError: If it cannot be written, or holds something else.
-    """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise StorageError(
-            f"--out: '{there}' is {'not to be written' if there.is_dir() else 'a file'}"
-            ". Name another folder."
-        )
-    if folder.exists() and any(folder.iterdir()) and not (folder / REPORT).is_file():
-        raise StorageError(
-            f"--out: '{folder}' holds files that are not of an audit. Name another "
-            "folder, or a new one below it."
-        )
 
 
 def _audit(data: "PhotoDataModule") -> "Audit":

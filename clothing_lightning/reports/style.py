@@ -106,8 +106,8 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of its suffix; what no font has becomes a box."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        photos = {"pil_kwargs": {"quality": 85}} if path.suffix == ".jpg" else {}
-        figure.savefig(path, dpi=DPI, facecolor="white", **photos)
+        options = {"quality": 85} if path.suffix == ".jpg" else {}
+        figure.savefig(path, dpi=DPI, facecolor="white", pil_kwargs=options)
 
 
 def _columns(text: str) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 SERIES_TAG = "series"
+EVALUATES_TAG = "evaluates"  # of a run that tests the network of another
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,99 @@
+"""Which places of an image speak for a class: Grad-CAM.
+
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization", ICCV 2017, arXiv:1610.02391: ReLU(Σ_k w_k A^k), with A^k the k-th map of
+the last features and w_k the mean over its places of the gradient of the class's logit.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clothing_lightning.errors import ConfigError
+
+
+def grad_cam(network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
+    """Map what speaks for a class in each image.
+
+    Of convolutional networks the last feature map is looked at. Of transformers it is
+    the tokens that enter the last block: where a class token is read, those that leave
+    it have no gradient.
+
+    Args:
+        network: Of timm's kind, in eval mode.
+        images: Normalised, ``[N, C, H, W]``.
+        classes: Number of the class to explain in each, int64 ``[N]``.
+
+    Returns:
+        ``[N, h, w]`` on the grid of the features: 1 where most speaks for the class,
+        0 where nothing does; all 0 where no place does.
+
+    Raises:
+        ConfigError: If the network's features have no places.
+    """
+    with torch.enable_grad():
+        features, logits = (
+            _by_tokens(network, images)
+            if getattr(network, "num_prefix_tokens", 0) and hasattr(network, "blocks")
+            else _by_maps(network, images)
+        )
+        chosen = logits.gather(1, classes[:, None]).sum()
+        (gradient,) = torch.autograd.grad(chosen, features)
+    maps = _as_maps(network, features.detach())
+    weights = _as_maps(network, gradient).mean(dim=(2, 3), keepdim=True)
+    heat = (weights * maps).sum(dim=1).relu()
+    return heat / heat.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+
+
+def _by_maps(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The last features, and the logits that follow from them."""
+    if not hasattr(network, "forward_head"):
+        raise _no_places(network)
+    with torch.no_grad():
+        features = network.forward_features(images)
+    if not isinstance(features, Tensor):
+        raise _no_places(network)
+    features = features.requires_grad_()
+    # A copy: some heads begin with an operation in place.
+    return features, network.forward_head(features.clone())
+
+
+def _by_tokens(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The tokens that enter the last block, and the logits that follow from them."""
+    entered: list[Tensor] = []
+
+    def begin_here(_: nn.Module, words: tuple[Any, ...]) -> tuple[Any, ...]:
+        tokens: Tensor = words[0].detach().requires_grad_()
+        entered.append(tokens)
+        return tokens.clone(), *words[1:]
+
+    hook = network.blocks[-1].register_forward_pre_hook(begin_here)
+    try:
+        logits: Tensor = network(images)
+    finally:
+        hook.remove()
+    return entered[0], logits
+
+
+def _as_maps(network: Any, features: Tensor) -> Tensor:
+    """Features as ``[N, C, h, w]``, whatever the network's own order is."""
+    if features.ndim == 4:
+        last = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
+        return features.permute(0, 3, 1, 2) if last else features
+    if features.ndim == 3:
+        tokens = features[:, getattr(network, "num_prefix_tokens", 0) :]
+        grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+        height, width = grid or (round(tokens.shape[1] ** 0.5),) * 2
+        if height * width == tokens.shape[1]:
+            count, _, channels = tokens.shape
+            return tokens.transpose(1, 2).reshape(count, channels, height, width)
+    raise _no_places(network)
+
+
+def _no_places(network: nn.Module) -> ConfigError:
+    return ConfigError(
+        f"--explain: the features of {type(network).__name__} are neither maps nor "
+        "tokens on a grid, which Grad-CAM needs. Leave --explain out, or name a run of "
+        "another network."
+    )

@@ -1,0 +1,344 @@
+"""Tell the classes of photos by the network of a run."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clothing_lightning.commands import WordsParser, answered
+from clothing_lightning.errors import (
+    ConfigError,
+    DataError,
+    DatasetNotFoundError,
+    ImageError,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+    from clothing_lightning.models.trained import TrainedNetwork
+    from clothing_lightning.reports.predicted import Prediction
+
+HELP = """\
+usage: python -m clothing_lightning.predict RUN IMAGE_OR_FOLDER [...] [options]
+
+Tells the class of each photo by the best checkpoint of a run. RUN is a run's id, the
+start of it, its name, or the path of a checkpoint. Folders are searched with all that
+is in them, for images by their suffix. The data set that the run was trained on need
+not be there, and nothing is downloaded.
+
+  ... predict efficientnet_lite0 photo.jpg
+  ... predict b4ff3c49 photos/ --top 5 --csv labels.csv
+  ... predict b4ff3c49 photos/ --sheet sheet.png --explain why/
+  ... predict b4ff3c49 photos/ --json | jq -r '.images[].path'
+
+  --top N            classes to tell of each photo (default 3)
+  --json             print one JSON document, and nothing else, on stdout
+  --csv FILE         write path, prediction_1, probability_1, prediction_2, ...
+  --sheet FILE.png   write pages of 40 photos with label and probability; the second
+                     is FILE-2.png
+  --explain FOLDER   write for each photo what spoke for its class (Grad-CAM)
+  --batch N          photos that go through the network at once (default 32)
+  --device auto|cpu|cuda
+
+Files that are there already are not written over. In Python:
+
+  from clothing_lightning.predict import Predictor
+  predictor = Predictor("efficientnet_lite0")
+  table = predictor(["a.jpg", "b.jpg"])
+
+Exit codes: 0 every photo is predicted; 1 some could not be read, which are listed on
+stderr, and the others are predicted; 2 something to put right (one message says what).
+"""
+EXIT_SOME_UNREADABLE = 1
+
+
+class Predictor:
+    """Tells the classes of photos.
+
+    Attributes:
+        title: Name of the run.
+        model: The network, its classes and what it expects of images.
+    """
+
+    def __init__(self, run: str, *, device: str = "auto", batch_size: int = 32) -> None:
+        """Restore the network of a run.
+
+        Args:
+            run: Its id, the start of it, its name, or the path of a checkpoint.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            batch_size: Photos that go through the network at once.
+
+        Raises:
+            RunError: If there is no such run, or it has no checkpoint.
+            ConfigError: If there is no such device, or the batch size is below 1.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"--batch is {batch_size}. The least is 1.")
+        from clothing_lightning.training.noise import quiet_libraries
+
+        quiet_libraries()
+        from clothing_lightning.training.restoring import find_files, restore
+
+        files = find_files(run)
+        self.title, self.checkpoint = files.title, files.checkpoint
+        self.model: TrainedNetwork = restore(files, device)
+        self.batch_size = batch_size
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, in the order of the table's columns."""
+        return self.model.class_names
+
+    def __call__(self, images: Sequence[str | Path] | str | Path) -> "pd.DataFrame":
+        """Predict photos, with those in folders.
+
+        Args:
+            images: Paths of images and folders.
+
+        Returns:
+            A row for each photo in order: ``path``; ``prediction``, the most probable
+            class, and ``probability``, its own; ``error``, why the photo cannot be
+            read, else empty; then the probability of each class. What cannot be read
+            has no prediction.
+        """
+        import numpy as np
+        import pandas as pd
+
+        words = [images] if isinstance(images, str | Path) else images
+        paths = list(photo_paths(words))
+        scores = np.full((len(paths), len(self.class_names)), np.nan, np.float32)
+        errors = [""] * len(paths)
+        for index, found in enumerate(self.predictions(paths)):
+            if isinstance(found, ImageError):
+                errors[index] = str(found)
+            else:
+                scores[index] = found.numpy()
+        each = pd.DataFrame(scores, columns=self.class_names)
+        read = each.dropna()
+        first = pd.DataFrame({"path": [str(path) for path in paths]})
+        first["prediction"] = read.idxmax(axis=1)
+        first["probability"] = read.max(axis=1)
+        first["error"] = errors
+        return pd.concat([first, each], axis=1)
+
+    def predictions(self, paths: Sequence[Path]) -> "Iterator[Tensor | ImageError]":
+        """Yield class probabilities of each photo, or why it cannot be read."""
+        return self.model.predict(paths, self.batch_size)
+
+
+def photo_paths(words: Iterable[str | Path]) -> Iterator[Path]:
+    """Files as they are named, and the images in folders in the order of their names.
+
+    Raises:
+        DataError: If a folder has no image, or a link in it leads out of it.
+    """
+    from clothing_lightning.datamodules.image_folder_listing import SUFFIXES, Tree
+
+    seen: set[Path] = set()
+    for path in (Path(word).expanduser() for word in words):
+        if not path.is_dir():
+            found = [path]
+        else:
+            found = [path / name for name in sorted(Tree(path).images_below(""))]
+            if not found:
+                raise DataError(
+                    f"'{path}': holds no image ({', '.join(sorted(SUFFIXES))}). Name "
+                    "another folder, or the files themselves."
+                )
+        yield from (each for each in found if each not in seen)
+        seen.update(found)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Words after the command's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    return answered(argv, HELP, _predict)
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    parser = WordsParser(allow_abbrev=False, add_help=False)
+    add = parser.add_argument
+    add("words", nargs="*")
+    add("--top", type=int, default=3)
+    add("--json", action="store_true")
+    add("--csv", type=Path)
+    add("--sheet", type=Path)
+    add("--explain", type=Path)
+    add("--batch", type=int, default=32)
+    add("--device", default="auto")
+    return parser.parse_intermixed_args(words)
+
+
+def _predict(words: list[str]) -> int:
+    if {"-h", "--help"} & set(words):
+        sys.stdout.write(HELP)
+        return 0
+    options = _parsed(words)
+    _check(options)
+    from clothing_lightning.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    run, *images = options.words
+    predictor = Predictor(run, device=options.device, batch_size=options.batch)
+    paths = list(photo_paths(images))
+    if predictor.model.crops_to_boxes:
+        _tell(
+            "note: this run was trained on garments cut out of their photos; here it "
+            "looks at whole photos. Cut them out for predictions as good as its test's."
+        )
+    found, refused = _worked_through(predictor, paths, options.top)
+    _show(options, predictor, found, refused)
+    if not found:
+        raise DataError(f"none of {_photos(len(paths))} can be read.")
+    _write(options, predictor, found)
+    return EXIT_SOME_UNREADABLE if refused else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what could not be done before the work begins.
+
+    Raises:
+        ConfigError: If a word is missing or out of range.
+        DatasetNotFoundError: If an image or folder is not there.
+        StorageError: If a result could not be written, or something is there already.
+    """
+    if len(options.words) < 2:
+        raise ConfigError("name the run, and then images or folders. --help shows how.")
+    if options.top < 1:
+        raise ConfigError(f"--top is {options.top}. The least is 1.")
+    if options.sheet and options.sheet.suffix.lower() != ".png":
+        raise ConfigError(f"--sheet: '{options.sheet}' does not end in .png.")
+    for word in options.words[1:]:
+        if not Path(word).expanduser().exists():
+            raise DatasetNotFoundError(
+                f"{word}: there is no such file or folder. Name images or folders of "
+                "images after the run."
+            )
+    for option in ("csv", "sheet"):
+        if file := getattr(options, option):
+            _require_new(f"--{option}", file)
+    folder = options.explain
+    if folder and folder.exists() and not folder.is_dir():
+        raise StorageError(f"--explain: '{folder}' is a file. Name a folder.")
+
+
+def _require_new(option: str, file: Path) -> None:
+    if file.exists():
+        raise StorageError(
+            f"{option}: '{file}' is there already. Remove it, or write elsewhere."
+        )
+    if not file.parent.is_dir():
+        raise StorageError(
+            f"{option}: there is no folder '{file.parent}'. Make it, or write "
+            "elsewhere."
+        )
+
+
+def _worked_through(
+    predictor: Predictor, paths: Sequence[Path], top: int
+) -> "tuple[list[Prediction], dict[Path, str]]":
+    """Predict photos, and tell at once of those that cannot be read."""
+    from clothing_lightning.data.progress import with_progress
+    from clothing_lightning.reports.predicted import Prediction
+
+    found: list[Prediction] = []
+    refused: dict[Path, str] = {}
+    names = predictor.class_names
+    results = predictor.predictions(paths)
+    shown = with_progress(results, "Predicting", total=len(paths))
+    for path, result in zip(paths, shown, strict=True):
+        if isinstance(result, ImageError):
+            refused[path] = str(result)
+            _tell(str(result))
+            continue
+        values, order = result.sort(descending=True, stable=True)
+        classes = zip(order.tolist()[:top], values.tolist()[:top], strict=True)
+        found.append(Prediction(path, [(names[k], value) for k, value in classes]))
+    return found, refused
+
+
+def _write(
+    options: argparse.Namespace, predictor: Predictor, found: "list[Prediction]"
+) -> None:
+    """Write the files that are asked for, and say where they are.
+
+    Raises:
+        StorageError: If one cannot be written.
+    """
+    from clothing_lightning.reports import predicted
+
+    try:
+        if options.csv:
+            predicted.write_csv(found, options.csv)
+        if options.sheet:
+            files = predicted.sheet_files(options.sheet, len(found))
+            for file in files:
+                _require_new("--sheet", file)
+            predicted.write_sheet(found, files, predictor.title)
+            _tell_of_pages(files, len(found))
+        if options.explain:
+            from clothing_lightning.training.explaining import write_explanations
+
+            write_explanations(predictor.model, found, options.explain)
+    except StorageError:
+        raise
+    except OSError as err:
+        raise StorageError(
+            f"{err.filename or 'the results'}: cannot be written ({err.strerror}). "
+            "Check the folder and its permissions."
+        ) from err
+    for option in ("csv", "sheet", "explain"):
+        if target := getattr(options, option):
+            _tell(f"{option:9} {target}")
+
+
+def _tell_of_pages(files: Sequence[Path], count: int) -> None:
+    from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
+
+    shown = len(files) * PHOTOS_PER_PAGE
+    if shown < count:
+        _tell(f"note: the sheet shows the first {shown:,} of {count:,} photos.")
+
+
+def _show(
+    options: argparse.Namespace,
+    predictor: Predictor,
+    found: "list[Prediction]",
+    refused: dict[Path, str],
+) -> None:
+    from clothing_lightning.reports import predicted
+
+    if options.json:
+        source = {"run": predictor.title, "checkpoint": str(predictor.checkpoint)}
+        sys.stdout.write(predicted.json_text(found, refused, source))
+        return
+    if found:
+        predicted.show(found)
+    if refused:
+        count = len(refused)
+        _tell(f"{_photos(count)} could not be read, of {count + len(found):,}.")
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count:,} photos"
+
+
+def _tell(text: str) -> None:
+    """Print a line on stderr."""
+    from clothing_lightning.reports.predicted import printable
+
+    sys.stderr.write(printable(text) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

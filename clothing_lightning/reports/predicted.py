@@ -1,0 +1,141 @@
+"""What `predict` shows and writes: a table, JSON, CSV and contact sheets."""
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+MOST_PAGES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The most probable classes of a photo.
+
+    Attributes:
+        path: Of the image.
+        classes: Name and probability of each, the most probable first.
+    """
+
+    path: Path
+    classes: list[tuple[str, float]]
+
+
+def show(found: Sequence[Prediction]) -> None:
+    """Print a table with a row for each photo, named from the folder of them all."""
+    folder = _common_folder([row.path for row in found])
+    table = Table("photo", title_justify="left")
+    if folder:
+        table.title = Text(printable(f"photos in {folder}"))
+    table.columns[0].overflow = "fold"
+    for place in range(1, len(found[0].classes) + 1):
+        table.add_column("class" if place == 1 else f"{place}.")
+    for row in found:
+        name = row.path.relative_to(folder) if folder else row.path
+        each = [f"{probability:.3f} {label}" for label, probability in row.classes]
+        table.add_row(*(Text(printable(text)) for text in (str(name), *each)))
+    Console().print(table)
+
+
+def _common_folder(paths: Sequence[Path]) -> Path | None:
+    """The folder that all paths are in; None if it would shorten none of them."""
+    folders = {path.parent for path in paths}
+    if len({folder.is_absolute() for folder in folders}) > 1:
+        return None
+    common = Path(os.path.commonpath(folders))
+    return None if common in (Path(), Path("/")) else common
+
+
+def printable(text: str) -> str:
+    """Text without what would move a terminal's cursor or cannot be written."""
+    return "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def json_text(
+    found: Sequence[Prediction], refused: Mapping[Path, str], source: Mapping[str, Any]
+) -> str:
+    """One JSON document.
+
+    Args:
+        found: Photos that were predicted.
+        refused: Photos that cannot be read, and why.
+        source: What the network comes from; the document begins with it.
+    """
+    images = [
+        {
+            "path": str(row.path),
+            "predictions": [
+                {"label": name, "probability": probability}
+                for name, probability in row.classes
+            ],
+        }
+        for row in found
+    ]
+    unreadable = [{"path": str(path), "reason": why} for path, why in refused.items()]
+    content = {**source, "images": images, "unreadable": unreadable}
+    return json.dumps(content, indent=2) + "\n"
+
+
+def write_csv(found: Sequence[Prediction], file: Path) -> None:
+    """Write a row for each photo; a file that is there already is left alone.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    places = range(1, len(found[0].classes) + 1 if found else 1)
+    head = [f"{what}_{k}" for k in places for what in ("prediction", "probability")]
+    # Names of files may hold what is not Unicode; it comes back by the same handler.
+    with file.open("x", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        writer = csv.writer(out)
+        writer.writerow(["path", *head])
+        for row in found:
+            each = [cell for name, p in row.classes for cell in (name, f"{p:.6g}")]
+            writer.writerow([str(row.path), *each])
+
+
+def sheet_files(file: Path, count: int) -> list[Path]:
+    """Files of the pages that some photos fill, at most `MOST_PAGES`."""
+    from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
+
+    pages = min(-(-count // PHOTOS_PER_PAGE), MOST_PAGES)
+    more = [file.with_stem(f"{file.stem}-{page}") for page in range(2, pages + 1)]
+    return [file, *more]
+
+
+def write_sheet(found: Sequence[Prediction], files: Sequence[Path], run: str) -> None:
+    """Write contact sheets, as many pages as there are files.
+
+    Args:
+        found: Photos that were predicted.
+        files: As `sheet_files` names them.
+        run: What has predicted them.
+
+    Raises:
+        OSError: If one cannot be written.
+    """
+    from clothing_lightning.data.progress import with_progress
+    from clothing_lightning.reports.contact_sheet import (
+        PHOTOS_PER_PAGE,
+        Labelled,
+        contact_sheet,
+    )
+    from clothing_lightning.reports.style import save
+
+    photos = [Labelled(row.path, *row.classes[0]) for row in found]
+    pages = with_progress(files, "Drawing the sheet", total=len(files))
+    for page, file in enumerate(pages):
+        first = page * PHOTOS_PER_PAGE
+        shown = photos[first : first + PHOTOS_PER_PAGE]
+        title = run
+        if len(files) > 1:
+            title += f", {first + 1} to {first + len(shown)} of {len(photos)}"
+        save(contact_sheet(shown, title=title), file)

@@ -1,0 +1,281 @@
+"""`predict` from its words to its files, with a tiny run that is really trained."""
+
+import csv
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from clothing_lightning import predict
+from clothing_lightning.errors import RunError
+from clothing_lightning.predict import Predictor
+from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
+from tests.trained_run import COLOURS, EACH, Trained, draw, trained
+
+__all__ = ["trained"]
+
+Captured = pytest.CaptureFixture[str]
+
+
+def photo(trained: Trained, label: str = "Hat", number: int = 0) -> str:
+    return str(trained.photos / label / f"{number:03}.jpg")
+
+
+def refused(words: list[str], capsys: Captured) -> str:
+    assert predict.main(words) == 2
+    found = capsys.readouterr()
+    assert not found.out
+    return found.err
+
+
+def test_probabilities_are_those_of_the_test(trained: Trained) -> None:
+    stored = trained.stored()
+    predictor = Predictor("tiny", device="cpu", batch_size=5)
+    table = predictor([trained.photos / path for path in stored["path"]])
+    names = list(COLOURS)
+    assert predictor.class_names == names
+    assert list(table.columns) == ["path", "prediction", "probability", "error", *names]
+    assert np.abs(table[names].to_numpy() - stored[names].to_numpy()).max() < 1e-4
+    best = stored[names].idxmax(axis=1)
+    assert list(table["prediction"]) == list(best)
+    assert table["probability"].to_numpy() == pytest.approx(
+        table[names].max(axis=1).to_numpy()
+    )
+
+
+def test_the_table_keeps_a_row_for_what_cannot_be_read(
+    trained: Trained, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    table = Predictor("tiny")([photo(trained), broken, tmp_path / "none.jpg"])
+    assert list(table["prediction"].isna()) == [False, True, True]
+    assert Predictor("tiny")([broken])["prediction"].isna().all()
+    assert list(table["probability"].isna()) == [False, True, True]
+    assert "no image that can be read" in table["error"][1]
+    assert "no such file" in table["error"][2]
+
+
+def test_json_is_all_that_is_on_stdout(trained: Trained, capsys: Captured) -> None:
+    words = ["tiny", photo(trained), photo(trained, "Shirt"), "--json", "--top", "9"]
+    assert predict.main(words) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["run"] == "tiny"
+    assert content["unreadable"] == []
+    assert [image["path"] for image in content["images"]] == words[1:3]
+    for image in content["images"]:
+        classes = image["predictions"]
+        assert {each["label"] for each in classes} == set(COLOURS)
+        values = [each["probability"] for each in classes]
+        assert values == sorted(values, reverse=True)
+        assert sum(values) == pytest.approx(1)
+
+
+def test_the_terminal_shows_the_first_classes(
+    trained: Trained, tmp_path: Path, capsys: Captured
+) -> None:
+    file = tmp_path / "x.jpg"
+    draw(file, COLOURS["Hat"], 1)
+    words = [trained.run.run_id[:8], str(file), "--top", "2", "--device", "cpu"]
+    assert predict.main(words) == 0
+    shown = capsys.readouterr().out
+    best = Predictor("tiny")(file)[list(COLOURS)].iloc[0].nlargest(2)
+    assert {name for name in COLOURS if name in shown} == set(best.index)
+    for value in best:
+        assert f"{value:.3f}" in shown
+
+
+def test_folders_are_searched_through_and_csv_holds_the_classes(
+    trained: Trained, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = tmp_path / "mine"
+    for name in ("b/deep/2.JPG", "a/1.png", "3.jpeg"):
+        draw(folder / name, COLOURS["Hat"], 7)
+    (folder / "notes.txt").write_text("no image")
+    (folder / "link").symlink_to(trained.photos)
+    file = tmp_path / "found.csv"
+    assert predict.main(["tiny", str(folder), "--csv", str(file), "--top", "2"]) == 0
+    rows = list(csv.DictReader(file.open()))
+    assert list(rows[0]) == [
+        *("path", "prediction_1", "probability_1", "prediction_2", "probability_2"),
+    ]
+    names = [str(folder / name) for name in ("3.jpeg", "a/1.png", "b/deep/2.JPG")]
+    assert [row["path"] for row in rows] == names
+    table = Predictor("tiny")(folder)
+    assert [row["prediction_1"] for row in rows] == list(table["prediction"])
+    for row, value in zip(rows, table["probability"], strict=True):
+        assert float(row["probability_1"]) == pytest.approx(value, rel=1e-4)
+
+
+def test_a_broken_photo_is_told_and_the_others_go_on(
+    trained: Trained, tmp_path: Path, capsys: Captured
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(Path(photo(trained)).read_bytes()[:300])
+    assert predict.main(["tiny", str(broken), photo(trained), "--json"]) == 1
+    found = capsys.readouterr()
+    content = json.loads(found.out)
+    assert [image["path"] for image in content["images"]] == [photo(trained)]
+    assert content["unreadable"][0]["path"] == str(broken)
+    assert f"{broken}: is damaged or cut short" in found.err
+    assert predict.main(["tiny", str(broken)]) == 2
+    assert "none of 1 photo can be read" in capsys.readouterr().err
+
+
+def test_sheets_have_as_many_pages_as_they_need(
+    trained: Trained, tmp_path: Path, capsys: Captured
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    words = ["tiny", str(trained.photos), "--sheet", str(sheet)]
+    assert predict.main(words) == 0
+    assert PHOTOS_PER_PAGE < EACH * len(COLOURS) <= 2 * PHOTOS_PER_PAGE
+    pages = sorted(tmp_path.glob("sheet*.png"))
+    assert [page.name for page in pages] == ["sheet-2.png", "sheet.png"]
+    heights = [Image.open(page).height for page in pages]
+    assert heights[0] < heights[1]
+    capsys.readouterr()
+    assert f"--sheet: '{sheet}' is there already" in refused(words, capsys)
+
+
+def test_explanations_have_a_file_for_each_photo(
+    trained: Trained, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = tmp_path / "why"
+    photos = [photo(trained, label) for label in COLOURS]  # of the same name
+    words = ["tiny", *photos, "--explain", str(folder)]
+    assert predict.main(words) == 0
+    names = [path.name for path in sorted(folder.iterdir())]
+    assert names == ["0001_000.png", "0002_000.png", "0003_000.png"]
+    assert predict.main(words) == 2
+    assert "0001_000.png' is there already" in capsys.readouterr().err
+
+
+def test_names_of_photos_stay_in_the_folder_of_explanations(
+    trained: Trained, tmp_path: Path
+) -> None:
+    odd = tmp_path / "photos" / "..%2f $(x) é\n.jpg"
+    draw(odd, COLOURS["Dress"], 1)
+    folder = tmp_path / "why"
+    assert predict.main(["tiny", str(odd), "--explain", str(folder)]) == 0
+    assert [path.name for path in folder.iterdir()] == ["0001__2f_x_.png"]
+
+
+def test_a_checkpoint_will_do(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Predictor("tiny")(photo(trained))
+    best = trained.artifacts / "checkpoints" / "best.ckpt"
+    alone = tmp_path / "alone.ckpt"
+    shutil.copy(best, alone)
+    for reference in (best, alone):
+        found = Predictor(str(reference))(photo(trained))
+        assert found.equals(expected)
+    # Elsewhere, with what lies beside it; pretrained weights are not asked for.
+    copied = tmp_path / "copied"
+    shutil.copytree(trained.artifacts, copied)
+    config = yaml.safe_load((copied / "config" / "config.yaml").read_text())
+    config["model"]["init_args"]["weights"] = "hub"
+    (copied / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(tmp_path)
+    found = Predictor(str(copied / "checkpoints" / "best.ckpt"))(photo(trained))
+    assert found.equals(expected)
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_a_checkpoint_of_no_run_is_told(trained: Trained, tmp_path: Path) -> None:
+    best = trained.artifacts / "checkpoints" / "best.ckpt"
+    state = torch.load(best, weights_only=True)
+    del state["callbacks"]
+    lost = tmp_path / "lost.ckpt"
+    torch.save(state, lost)
+    with pytest.raises(RunError, match=r"alone does not say what network it is of"):
+        Predictor(str(lost))
+    with pytest.raises(RunError, match=r"none\.ckpt: there is no such checkpoint"):
+        Predictor(str(tmp_path / "none.ckpt"))
+
+
+def test_a_checkpoint_runs_no_code(trained: Trained, tmp_path: Path) -> None:
+    class Touch:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (Path(tmp_path / "touched"),)  # type: ignore[return-value]
+
+    copied = tmp_path / "copied"
+    shutil.copytree(trained.artifacts, copied)
+    file = copied / "checkpoints" / "best.ckpt"
+    file.write_bytes(pickle.dumps({"state_dict": Touch()}))
+    with pytest.raises(RunError, match=r"is no checkpoint that can be read safely"):
+        Predictor(str(file))
+    assert not (tmp_path / "touched").exists()
+
+
+def test_weights_of_another_network_are_told(trained: Trained, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(trained.artifacts, copied)
+    counts = copied / "data" / "class_counts.csv"
+    counts.write_text(counts.read_text() + "Sock,1,1,1,1.0\n")
+    with pytest.raises(RunError, match=r"its weights do not fit the network of"):
+        Predictor(str(copied / "checkpoints" / "best.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tiny"], "name the run, and then images or folders"),
+        (["tiny", "nowhere.jpg"], "nowhere.jpg: there is no such file or folder"),
+        (["nobody", "PHOTO"], "run 'nobody' is not in sqlite"),
+        (["tiny", "PHOTO", "--top", "0"], "--top is 0. The least is 1"),
+        (["tiny", "PHOTO", "--top", "x"], "invalid int value"),
+        (["tiny", "PHOTO", "--batch", "0"], "--batch is 0. The least is 1"),
+        (["tiny", "PHOTO", "--device", "tpu"], "'tpu' is none of auto, cpu, cuda"),
+        (["tiny", "PHOTO", "--sheet", "a.jpg"], "'a.jpg' does not end in .png"),
+        (["tiny", "PHOTO", "--sheet", "no/a.png"], "there is no folder 'no'"),
+        (["tiny", "PHOTO", "--csv", "tiny.yaml"], "'tiny.yaml' is there already"),
+        (["tiny", "PHOTO", "--explain", "tiny.yaml"], "'tiny.yaml' is a file"),
+        (["tiny", "EMPTY"], "holds no image"),
+        (["tiny", "PHOTO", "--tpo", "3"], "unrecognized arguments: --tpo"),
+    ],
+)
+def test_mistakes_are_told(
+    words: list[str],
+    message: str,
+    trained: Trained,
+    tmp_path: Path,
+    capsys: Captured,
+) -> None:
+    places = {"PHOTO": photo(trained), "EMPTY": str(tmp_path)}
+    assert message in refused([places.get(word, word) for word in words], capsys)
+
+
+def test_a_run_without_its_checkpoint_is_told(
+    trained: Trained, tmp_path: Path, capsys: Captured
+) -> None:
+    best = trained.artifacts / "checkpoints" / "best.ckpt"
+    best.rename(tmp_path / "best.ckpt")
+    try:
+        message = refused(["tiny", photo(trained)], capsys)
+    finally:
+        (tmp_path / "best.ckpt").rename(best)
+    assert "has no artifact 'checkpoints/best.ckpt'" in message
+    assert "there is no network to restore" in message
+
+
+def test_help_and_missing_files_do_not_wait_for_torch() -> None:
+    banned = {"torch", "timm", "mlflow", "pandas", "rich"}
+    for words in (["--help"], ["run", "nowhere.jpg"], ["run", "--help"]):
+        script = (
+            "import sys; from clothing_lightning import predict; "
+            f"predict.main({words!r}); "
+            f"sys.exit(' '.join({banned!r} & set(sys.modules)) or 0)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
