@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clothing_lightning import analyze, fit, prepare
+from clothing_lightning import analyze, compare, evaluate, fit, predict, prepare
 from clothing_lightning.tracking.store import where_to_browse
 
 ROOT = Path(__file__).parents[1]
@@ -35,12 +35,14 @@ def commands() -> list[str]:
 FITS = [c for c in commands() if c.startswith("python -m clothing_lightning.fit ")]
 ANALYSES = [c for c in commands() if c.startswith("python -m clothing_lightning.ana")]
 AUDITS = [c for c in commands() if c.startswith("python -m clothing_lightning.prep")]
+AFTERWARDS = {"compare": compare, "evaluate": evaluate, "predict": predict}
+USES = [c for c in commands() if re.search(rf"ning\.({'|'.join(AFTERWARDS)}) ", c)]
 MAKES = [c for c in commands() if c.startswith("make ")]
 
 
 def test_every_command_is_run_by_one_of_these_tests(workplace: Path) -> None:
     others = {"python -m clothing_lightning", where_to_browse().partition(": ")[2]}
-    assert set(commands()) - {*FITS, *ANALYSES, *AUDITS, *MAKES} <= others
+    assert set(commands()) - {*FITS, *ANALYSES, *AUDITS, *USES, *MAKES} <= others
     assert len(FITS) >= 5
 
 
@@ -86,6 +88,25 @@ def test_fit(
     if "fashion_mnist" in command:  # of which there is no tiny version
         options += ["--data=Sample", "--data.init_args.images=200"]
     assert fit.main([*files, *options]) == 0
+
+
+def test_what_is_done_with_runs(
+    tiny_dataset: Callable[..., Path], workplace: Path, tmp_path: Path
+) -> None:
+    own_photos(tiny_dataset(LABELS, senders=12), workplace / "photos")
+    shutil.copy(next((workplace / "photos").rglob("*.jpg")), "photo.jpg")
+    overlay = tmp_path / "tiny.yaml"
+    overlay.write_text(TINY)
+    layers = [ROOT / "experiments" / "overlays" / "image_folder.yaml", overlay]
+    for name in ("efficientnet_lite0", "efficientnet_lite0_frozen"):
+        files = [ROOT / "experiments" / f"{name}.yaml", *layers]
+        words = [*map(str, files), "--data.init_args.root", "photos"]
+        assert fit.main(words) == 0
+    for command in USES:
+        _, _, module, *words = shlex.split(command)
+        if words[-1] == "Tee=T-Shirt":  # of which these photos have none
+            words[-1] = "Dress=Hat"
+        assert AFTERWARDS[module.rpartition(".")[2]].main(words) == 0, command
 
 
 @pytest.mark.parametrize("command", ANALYSES)

@@ -162,7 +162,7 @@ def indistinguishable(
 
 
 def paired_difference_interval(
-    b: int, c: int, n: int, confidence: float = 0.95
+    b: float, c: float, n: float, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Interval of the difference of two accuracies on the same images.
 

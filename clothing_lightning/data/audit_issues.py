@@ -216,13 +216,16 @@ _SILENT = ("rows", "images", "unreadable images")  # told elsewhere
 _ADVICE = {
     "rows without an image": "Get the missing files, or remove the rows.",
     "images without a row": "They are not used. Add rows for those that should be.",
+    "photos in formats that are not read": "Convert them to JPEG to use them.",
 }
 
 
 def _left_out(findings: Mapping[str, int]) -> Iterator[Issue]:
     for what, count in findings.items():
         if count and what not in _SILENT:
-            yield Issue("know", f"{count:,} {what}.", _ADVICE.get(what, ""))
+            # What may have been meant to be trained on is more than good to know.
+            weight: Weight = "look at" if what in _ADVICE else "know"
+            yield Issue(weight, f"{count:,} {what}.", _ADVICE.get(what, ""))
 
 
 def _number(count: int, noun: str) -> str:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from clothing_lightning.errors import DataError
 
 SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"})
+_OTHER_SUFFIXES = frozenset(
+    {"heic", "heif", "avif", "jxl", "jp2", "psd", "dng", "cr2", "cr3", "nef", "arw"}
+)
 # What systems leave behind, in lower case; and hidden files.
 IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
 
@@ -85,8 +88,11 @@ class Tree:
         if link and os.path.isdir(entry.path):  # noqa: PTH112
             self.findings["links to folders, not followed"] += 1
             return False
-        if entry.name.rpartition(".")[2].lower() not in SUFFIXES:
-            self.findings["files that are no images"] += 1
+        suffix = entry.name.rpartition(".")[2].lower()
+        if suffix not in SUFFIXES:
+            photo = suffix in _OTHER_SUFFIXES
+            what = "photos in formats that are not read"
+            self.findings[what if photo else "files that are no images"] += 1
             return False
         if not path.isascii():
             require_utf8(self.root, path)

@@ -3,9 +3,7 @@
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from io import BytesIO
-from string import Template
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,6 +16,7 @@ from clothing_lightning.reports.complexity import (
     layers_figure,
     number,
 )
+from clothing_lightning.reports.page import filled
 from clothing_lightning.reports.receptive_field import (
     by,
     field_sentences,
@@ -104,8 +103,7 @@ def analysis_page(
             _chart(layers_figure(report), "MACs, parameters and outputs by stage"),
             f"</div>{_layers(report, unfolded=len(reports) == 1)}</section>",
         ]
-    page = files(__package__).joinpath("analysis_page.html").read_text("utf-8")
-    return Template(page).substitute(title=escape(title), body="\n".join(parts))
+    return filled("analysis_page.html", title=escape(title), body="\n".join(parts))
 
 
 def _comparison(reports: Sequence[NetworkReport]) -> str:

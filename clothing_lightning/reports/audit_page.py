@@ -4,10 +4,8 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pandas as pd
@@ -21,6 +19,7 @@ from clothing_lightning.errors import ImageError
 from clothing_lightning.reports.audit_text import HEADINGS, summary
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.image_sizes import image_sizes_figure
+from clothing_lightning.reports.page import filled
 from clothing_lightning.reports.style import DPI
 
 PAIRS_SHOWN, PHOTOS_SHOWN, ROWS_SHOWN = 60, 12, 50
@@ -49,9 +48,8 @@ def audit_page(found: Audit, command: str) -> str:
         _sizes(found),
         _unreadable(found.source.unreadable),
     ]
-    page = files(__package__).joinpath("audit_page.html").read_text("utf-8")
     title = escape(summary(found))
-    return Template(page).substitute(title=title, body="\n".join(filter(None, parts)))
+    return filled("audit_page.html", title=title, body="\n".join(filter(None, parts)))
 
 
 def _issues(found: Audit) -> str:

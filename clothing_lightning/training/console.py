@@ -72,7 +72,7 @@ def show_results(cli: "ExperimentCLI") -> None:
     """Print the table of results, where the run lies, and the next commands."""
     if cli.run is None:
         return
-    from clothing_lightning.analysis.classification import summary
+    from clothing_lightning.analysis.classification import summary, wilson_interval
     from clothing_lightning.reports.metric_names import COLUMNS
     from clothing_lightning.tracking.store import where_to_browse
     from clothing_lightning.training.reporting import stored_predictions
@@ -84,8 +84,11 @@ def show_results(cli: "ExperimentCLI") -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for stage, row in rows.items():
+        n = len(tables[stage])
         values = [f"{row[key]:.3f}" for key in shown]
-        table.add_row(STAGES[stage], str(len(tables[stage])), *values)
+        low, high = wilson_interval(row["accuracy"] * n, n)
+        values[shown.index("accuracy")] += f"\n{low:.3f}-{high:.3f}"
+        table.add_row(STAGES[stage], str(n), *values)
     console = Console()
     console.print(table)
     if cli.datamodule.synthetic:

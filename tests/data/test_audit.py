@@ -188,6 +188,7 @@ def test_what_the_data_module_left_out_is_told() -> None:
     findings = {"rows": 9, "rows without an image": 2, "images without a row": 0}
     found = look(plenty({"Dress": 60, "Hat": 60}), findings=findings)
     assert [issue.what for issue in found.issues] == ["2 rows without an image."]
+    assert [issue.weight for issue in found.issues] == ["look at"]
 
 
 def test_unlooked_at_candidates_are_told() -> None:

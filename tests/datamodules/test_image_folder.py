@@ -100,12 +100,13 @@ def test_images_in_folders_inside_a_class_belong_to_it(folders: Folders) -> None
 
 def test_other_files_are_left_out_and_counted(folders: Folders) -> None:
     root = folders({"Hat": 3, "Coat": 3, ".git": 1, "__MACOSX": 1})
-    for name in ("Thumbs.db", ".DS_Store", "._000.png", "notes.txt", "a.psd"):
+    for name in ("Thumbs.db", ".DS_Store", "._000.png", "notes.txt", "a.zip", "b.HEIC"):
         (root / "Hat" / name).write_bytes(b"x")
     photo(root / "overview.png")
     findings = read_tree(root).findings
     assert findings == {
         "files that are no images": 2,
+        "photos in formats that are not read": 1,
         "images outside of a class folder": 1,
     }
 

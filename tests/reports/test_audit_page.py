@@ -83,7 +83,7 @@ def found(tmp_path: Path) -> Audit:
             table=table,
             inspected=pd.DataFrame(sizes, index=paths),
             unreadable=pd.DataFrame(bad),
-            findings={"rows without an image": 2},
+            findings={"rows with an excluded label": 2},
             near=NearDuplicates(near, 5, 5),
             group_means="sender",
         )

@@ -1,0 +1,43 @@
+"""F1 of each class for several models."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clothing_lightning.analysis.comparison import Comparison, Model
+
+
+def f1_by_class(compared: Comparison, models: Sequence[Model]) -> pd.DataFrame:
+    """Score each class that has images.
+
+    Args:
+        compared: What the models are part of.
+        models: Some of its models.
+
+    Returns:
+        Mean F1 over the repeats that had images of the class; classes in the index, the
+        one that the models are best at first, titles in the columns.
+    """
+    table = pd.DataFrame(
+        {model.title: _f1(compared, model) for model in models},
+        index=pd.Index(compared.class_names, name="class"),
+    )
+    order = table.mean(axis=1).sort_values(ascending=False, kind="stable").index
+    return table.loc[order].dropna(how="all")
+
+
+def _f1(compared: Comparison, model: Model) -> NDArray[np.float64]:
+    classes = len(compared.class_names)
+    scores = np.full((len(model.repeats), classes), np.nan)
+    for row, repeat in zip(scores, model.repeats, strict=True):
+        labels = compared.labels[compared.tests[repeat.test]]
+        support = np.bincount(labels, minlength=classes)
+        predicted = np.bincount(repeat.predicted, minlength=classes)
+        hits = np.bincount(labels[labels == repeat.predicted], minlength=classes)
+        np.divide(2 * hits, support + predicted, out=row, where=support > 0)
+    counted = np.isfinite(scores).sum(axis=0)
+    means = np.full(classes, np.nan)
+    np.divide(np.nansum(scores, axis=0), counted, out=means, where=counted > 0)
+    return means

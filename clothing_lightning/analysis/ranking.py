@@ -1,0 +1,236 @@
+"""Which model is best, how sure that is, and what each costs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clothing_lightning.analysis.bootstrap import Bootstrap, Run, Scores, bootstrap
+from clothing_lightning.analysis.comparison import Comparison, Model
+from clothing_lightning.analysis.intervals import clustered_wilson
+from clothing_lightning.analysis.significance import (
+    holm,
+    images_needed,
+    indistinguishable,
+    sign_flip_test,
+)
+
+RankedBy = Literal["accuracy", "macro_f1"]
+COSTS = {
+    "params": "model/params",
+    "macs": "model/macs",
+    "size_mb": "model/size_mb",
+    "latency_ms": "model/latency_ms",
+    "receptive_field_px": "model/receptive_field_px",
+    "train_s": "train/time_s",
+}
+"""Names of costs, and the metrics that hold them."""
+
+TOP_K = 5
+ALPHA = 0.05
+_PARTS = 60  # shares of up to six repeats are whole numbers of sixtieths
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score from 0 to 1.
+
+    Attributes:
+        value: Mean over repeats.
+        low: Lower end of the 95 % interval over images.
+        high: Its upper end.
+        std: Standard deviation over repeats; NaN of one.
+    """
+
+    value: float
+    low: float
+    high: float
+    std: float = math.nan
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A model's place.
+
+    Attributes:
+        model: The model.
+        scores: ``accuracy``, ``macro_f1``, ``balanced_accuracy``, and ``top5`` where
+            there are more classes than that.
+        costs: By the names of `COSTS`; NaN where not known.
+    """
+
+    model: Model
+    scores: dict[str, Score]
+    costs: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models on the same images; ``a`` stands above ``b``.
+
+    Attributes:
+        a: Place of the better one, from 0.
+        b: Place of the other.
+        difference: Accuracy of a less that of b.
+        p: Of that difference: exact McNemar, and its like for several repeats.
+        p_holm: Corrected for all pairs.
+        f1_difference: Macro F1 of a less that of b.
+        f1_low: Lower end of its 95 % interval.
+        f1_high: Its upper end.
+        f1_p: Of the difference of macro F1, from the paired bootstrap.
+        f1_p_holm: Corrected for all pairs.
+        needed: Test images that would tell them apart with a power of 0.8; None where
+            they are equally accurate.
+    """
+
+    a: int
+    b: int
+    difference: float
+    p: float
+    p_holm: float
+    f1_difference: float
+    f1_low: float
+    f1_high: float
+    f1_p: float
+    f1_p_holm: float
+    needed: int | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Models from the best to the worst.
+
+    Attributes:
+        by: What they are ranked by.
+        standings: One for each model.
+        pairs: Of each two models.
+        alike: Places of models next to each other of which no two can be told apart.
+    """
+
+    by: RankedBy
+    standings: list[Standing]
+    pairs: list[Pair]
+    alike: list[range] = field(default_factory=list)
+
+    def pair(self, a: int, b: int) -> Pair:
+        """The pair of two places, in any order."""
+        first, second = sorted((a, b))
+        return next(p for p in self.pairs if (p.a, p.b) == (first, second))
+
+
+def rank(
+    compared: Comparison, by: RankedBy = "accuracy", *, resamples: int = 2000
+) -> Ranking:
+    """Rank models, and test every pair.
+
+    Args:
+        compared: Models on the same images.
+        by: Accuracy or macro F1.
+        resamples: Of the bootstrap.
+    """
+    runs = [
+        [(compared.tests[r.test], r.predicted) for r in model.repeats]
+        for model in compared.models
+    ]
+    classes = len(compared.class_names)
+    drawn = bootstrap(compared.labels, runs, classes, resamples=resamples)
+    scores = [
+        _accuracies(compared, model) | _averages(compared, repeats, drawn, number)
+        for number, (model, repeats) in enumerate(
+            zip(compared.models, runs, strict=True)
+        )
+    ]
+    order = sorted(range(len(scores)), key=lambda n: -scores[n][by].value)
+    standings = [
+        Standing(
+            compared.models[n],
+            scores[n],
+            {cost: compared.models[n].metric(key) for cost, key in COSTS.items()},
+        )
+        for n in order
+    ]
+    pairs = _pairs(compared, order, drawn)
+    return Ranking(by, standings, pairs, _alike(len(order), pairs, by))
+
+
+def _accuracies(compared: Comparison, model: Model) -> dict[str, Score]:
+    tops = {"accuracy": 1, "top5": TOP_K}
+    if len(compared.class_names) <= TOP_K:
+        del tops["top5"]
+    found = {}
+    for name, top in tops.items():
+        rights = compared.rights(model, top)
+        hits, trials = np.nansum(rights, axis=0), np.isfinite(rights).sum(axis=0)
+        low, high = clustered_wilson(hits, trials.astype(np.float64))
+        each = [compared.hits(repeat, top).mean() for repeat in model.repeats]
+        found[name] = Score(hits.sum() / trials.sum(), low, high, _std(each))
+    return found
+
+
+def _averages(
+    compared: Comparison, repeats: Sequence[Run], drawn: Bootstrap, number: int
+) -> dict[str, Score]:
+    """Macro F1 and balanced accuracy, with their spread over repeats."""
+    classes = len(compared.class_names)
+    each = bootstrap(compared.labels, [[r] for r in repeats], classes, resamples=2)
+    found = {}
+    for name in ("macro_f1", "balanced_accuracy"):
+        scores: Scores = getattr(drawn, name)
+        low, high = scores.interval(number)
+        std = _std(getattr(each, name).estimates)
+        found[name] = Score(float(scores.estimates[number]), low, high, std)
+    return found
+
+
+def _std(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def _pairs(compared: Comparison, order: Sequence[int], drawn: Bootstrap) -> list[Pair]:
+    """Test every two models."""
+    rights = [compared.rights(compared.models[n]) for n in order]
+    trials = np.isfinite(rights[0]).sum(axis=0)
+    places = list(combinations(range(len(order)), 2))
+    shares = [np.nansum(rights[a] - rights[b], axis=0) for a, b in places]
+    f1, f1_places = drawn.macro_f1, [(order[a], order[b]) for a, b in places]
+    p_values = np.array([sign_flip_test(_whole(share)) for share in shares])
+    f1_p_values = np.array([f1.p_value(*both) for both in f1_places])
+    corrected, f1_corrected = holm(p_values), holm(f1_p_values)
+    found = []
+    for number, (a, b) in enumerate(places):
+        both, share = f1_places[number], shares[number]
+        low, high = f1.difference_interval(*both)
+        found.append(
+            Pair(
+                a=a,
+                b=b,
+                difference=float(share.sum() / trials.sum()),
+                p=float(p_values[number]),
+                p_holm=float(corrected[number]),
+                f1_difference=f1.difference(*both),
+                f1_low=low,
+                f1_high=high,
+                f1_p=float(f1_p_values[number]),
+                f1_p_holm=float(f1_corrected[number]),
+                needed=images_needed(share / trials),
+            )
+        )
+    return found
+
+
+def _whole(shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Differences of shares as the smallest whole numbers that keep their ratios."""
+    parts = np.rint(shares * _PARTS).astype(np.int64)
+    return parts // max(int(np.gcd.reduce(parts)), 1) if len(parts) else parts
+
+
+def _alike(count: int, pairs: Sequence[Pair], by: RankedBy) -> list[range]:
+    p_values = np.ones((count, count))
+    for pair in pairs:
+        p = pair.p_holm if by == "accuracy" else pair.f1_p_holm
+        p_values[pair.a, pair.b] = p_values[pair.b, pair.a] = p
+    return indistinguishable(p_values, ALPHA)

@@ -1,0 +1,171 @@
+"""Which model is best, is the difference real, and what does it cost."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clothing_lightning.commands import WordsParser, answered, claim_folder
+from clothing_lightning.errors import ConfigError, RunError, StorageError
+
+if TYPE_CHECKING:
+    from clothing_lightning.analysis.comparison import Comparison, TestedRun
+    from clothing_lightning.analysis.ranking import Ranking
+    from clothing_lightning.tracking.read import PastRun
+
+HELP = """\
+usage: python -m clothing_lightning.compare [RUN ...] [--experiment NAME ...] [options]
+
+Ranks runs on the images that all of them were tested on, says which differences are
+real, what each model costs, and where they differ. One page, which needs no server.
+
+  ... compare --experiment clothing-dataset       all finished runs of an experiment
+  ... compare resnet18 efficientnet_lite0         runs by name, id or the start of one;
+                                                  without its seed a name means them all
+  ... compare --experiment clothing-dataset --filter "metrics.`test/accuracy` > 0.8"
+
+  --rank-by WHAT     accuracy (default) or macro_f1
+  --out FOLDER       where the results go; by default reports/<experiment or first run>/
+  --title TEXT       of the page
+  --no-log           do not keep the comparison as a run in MLflow
+
+Runs that differ by seed or fold alone are one model. Results: index.html (the page),
+comparison.md, comparison.csv (the ranking), pairs.csv (the tests of each two models).
+Exit codes: 0 compared; 2 something to put right (one message says what); 130
+interrupted.
+"""
+PAGE = "index.html"
+MARKER = "comparison.csv"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Words after the command's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    return answered(argv, HELP, _compare)
+
+
+def _compare(words: list[str]) -> int:
+    options = _options(words)
+    from clothing_lightning.training.noise import quiet_libraries
+
+    quiet_libraries()
+    folder = options.out or Path("reports") / _file_name(options)
+    claim_folder(folder, MARKER, "a comparison")
+    past, runs, told = _read(options)
+    from dataclasses import replace
+
+    from clothing_lightning.analysis.comparison import compared
+    from clothing_lightning.analysis.ranking import rank
+
+    found = compared(runs)
+    found = replace(found, remarks=(*told, *found.remarks))
+    ranking = rank(found, options.rank_by)
+    title = options.title or f"Comparison: {_file_name(options)}"
+    command = f"python -m clothing_lightning.compare {shlex.join(words)}"
+    _write(found, ranking, past, folder, title, command)
+    from clothing_lightning.reports.comparison_text import show
+
+    show(found, ranking)
+    if not options.no_log:
+        _log(past, found, folder, _file_name(options), command)
+    sys.stdout.write(f"page      {folder / PAGE}\n")
+    return 0
+
+
+def _options(words: list[str]) -> argparse.Namespace:
+    parser = WordsParser(allow_abbrev=False, add_help=False, prog="compare")
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("--experiment", nargs="+", default=[])
+    parser.add_argument("--filter", default="")
+    parser.add_argument(
+        "--rank-by", choices=("accuracy", "macro_f1"), default="accuracy"
+    )
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--title", default="")
+    parser.add_argument("--no-log", action="store_true")
+    options = parser.parse_intermixed_args(words)
+    if not (options.runs or options.experiment):
+        raise ConfigError("no run is named. Give some, or --experiment NAME.")
+    if options.filter and not options.experiment:
+        raise ConfigError("--filter: chooses among the runs of --experiment. Give it.")
+    return options
+
+
+def _file_name(options: argparse.Namespace) -> str:
+    """What the comparison is called: of its experiments, else of its first run."""
+    name = " ".join(options.experiment) or options.runs[0]
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip(".")
+
+
+def _read(
+    options: argparse.Namespace,
+) -> "tuple[list[PastRun], list[TestedRun], list[str]]":
+    """Find the runs and read what is compared of them."""
+    from clothing_lightning.tracking.tested import chosen_runs, read_tested, usable
+
+    chosen = chosen_runs(options.runs, options.experiment, options.filter)
+    past, told = usable(chosen)
+    runs, unread = read_tested(past)
+    if not runs:
+        raise RunError(
+            f"{' '.join(options.experiment or options.runs)}: none of {len(chosen)} "
+            f"runs has test predictions. {' '.join(told + unread)}".strip()
+        )
+    return past, runs, told + unread
+
+
+def _write(
+    found: "Comparison",
+    ranking: "Ranking",
+    past: "list[PastRun]",
+    folder: Path,
+    title: str,
+    command: str,
+) -> None:
+    from clothing_lightning.reports import comparison_text as text
+    from clothing_lightning.reports.comparison_page import comparison_page
+    from clothing_lightning.tracking.tested import photo, run_links
+
+    runs = [run for model in found.models for run in model.runs]
+    paths = found.images.set_index("sha256")["path"]
+    page = comparison_page(
+        found,
+        ranking,
+        title=title,
+        command=command,
+        photo=lambda content: photo(runs, str(paths[content]), content),
+        links=run_links(past),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text.ranking_table(ranking).to_csv(folder / MARKER, index=False)
+        text.pairs_table(ranking).to_csv(folder / "pairs.csv", index=False)
+        written = text.markdown(found, ranking, title=title)
+        (folder / "comparison.md").write_text(written, encoding="utf-8")
+        (folder / PAGE).write_text(page, encoding="utf-8")
+    except OSError as err:
+        raise StorageError(
+            f"{err.filename or folder}: cannot be written ({err.strerror}). Make room, "
+            "or name another folder with --out."
+        ) from err
+
+
+def _log(
+    past: "list[PastRun]", found: "Comparison", folder: Path, name: str, command: str
+) -> None:
+    from clothing_lightning.tracking.tested import log_comparison
+
+    compared = {run.run_id for model in found.models for run in model.runs}
+    log_comparison([r for r in past if r.run_id in compared], folder, name, command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

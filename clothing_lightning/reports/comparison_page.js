@@ -1,0 +1,482 @@
+"use strict";
+// The page can be read without this script, which sorts, hides, and compares two models.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const id = name => document.getElementById(name);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+function draw(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+const fixed = (value, digits = 3) => value === null ? "–" : value.toFixed(digits);
+const signed = value => value === null ? "–" : (value < 0 ? "−" : "+") + fixed(Math.abs(value));
+const chance = p => p === null ? "–" : p < 0.001 ? "< 0.001" : fixed(p);
+const whole = count => count.toLocaleString("en", {maximumFractionDigits: 1});
+const short = (name, limit) => name.length > limit ? name.slice(0, limit - 1) + "…" : name;
+
+// Theme.
+
+const darkWish = matchMedia("(prefers-color-scheme: dark)");
+let dark = darkWish.matches;
+
+function setTheme() {
+  document.documentElement.style.colorScheme = dark ? "dark" : "light";
+  id("theme").textContent = dark ? "light" : "dark";
+  id("theme").setAttribute("aria-label", `switch to ${dark ? "light" : "dark"} colours`);
+}
+
+id("theme").hidden = false;
+id("theme").onclick = () => { dark = !dark; setTheme(); };
+darkWish.onchange = () => { dark = darkWish.matches; setTheme(); };
+setTheme();
+for (const element of all(".scripted, .tools")) element.hidden = false;
+
+// Tables: each body is one model, class or pair, and its first row is what it is sorted by.
+
+function key(body, column) {
+  const cell = body.rows[0].cells[column];
+  return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
+}
+
+function order(a, b, down) {
+  if (typeof a === "number" && typeof b === "number") return down ? b - a : a - b;
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // unknown ones last
+  return (down ? -1 : 1) * a.localeCompare(b, "en", {numeric: true});
+}
+
+function sort(table, heading) {
+  const bodies = [...table.tBodies], column = heading.cellIndex;
+  const before = heading.getAttribute("aria-sort");
+  const numbers = bodies.some(body => typeof key(body, column) === "number");
+  const down = before ? before === "ascending" : numbers; // largest numbers first
+  for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+  bodies.sort((a, b) => order(key(a, column), key(b, column), down));
+  table.append(...bodies);
+}
+
+function press(element, action) {
+  element.onclick = action;
+  element.onkeydown = event => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    action();
+  };
+}
+
+for (const table of all(".wide table")) {
+  for (const heading of table.tHead ? table.tHead.rows[0].cells : []) {
+    // Not a button element: browsers print those on the first page only.
+    const button = make("span", {role: "button", tabIndex: 0, title: "sort"});
+    button.append(...heading.childNodes);
+    press(button, () => sort(table, heading));
+    heading.append(button);
+  }
+}
+
+function search(field) {
+  const bodies = [...document.querySelector("table." + field.dataset.for).tBodies];
+  const words = field.value.toLowerCase().split(/\s+/);
+  for (const body of bodies) {
+    const names = all("th, .run", body).map(cell => cell.textContent).join(" ").toLowerCase();
+    body.classList.toggle("filtered", !words.every(word => names.includes(word)));
+  }
+  const shown = bodies.filter(body => !body.classList.contains("filtered")).length;
+  field.nextElementSibling.textContent = field.value ? `${shown} of ${bodies.length}` : "";
+}
+
+for (const field of all("input[data-for]")) field.oninput = () => search(field);
+
+// Ranking: runs unfold, rows can be hidden.
+
+const models = [...document.querySelector("table.ranking").tBodies];
+const isUnfolded = body => !body.rows[1].hidden;
+
+function unfold(body, open) {
+  for (const row of all(".run", body)) row.hidden = !open;
+  body.querySelector(".runs button").setAttribute("aria-expanded", open);
+}
+
+function hide(body, hidden) {
+  body.hidden = hidden;
+  body.querySelector("input").checked = !hidden;
+  const count = models.filter(each => each.hidden).length;
+  id("show-all").hidden = count === 0;
+  id("show-all").textContent = `show ${count} hidden`;
+}
+
+for (const body of models) {
+  const place = body.querySelector(".runs");
+  const button = make("button", {type: "button", textContent: place.textContent});
+  button.onclick = () => unfold(body, !isUnfolded(body));
+  place.replaceChildren(button);
+  unfold(body, false);
+  const box = body.querySelector("input");
+  box.hidden = false;
+  box.onchange = () => hide(body, !box.checked);
+}
+id("show-all").onclick = () => models.forEach(body => hide(body, false));
+id("unfold").onclick = () => {
+  const open = !models.every(isUnfolded);
+  models.forEach(body => unfold(body, open));
+  id("unfold").textContent = open ? "fold all runs" : "unfold all runs";
+};
+
+// Cost against quality: one figure at a time.
+
+const cost = id("cost");
+if (cost) {
+  cost.onchange = () => all(".cost").forEach(each => { each.hidden = each.id !== cost.value; });
+  cost.onchange();
+}
+
+// Predictions.
+
+const bytes = text => Uint8Array.from(atob(text), character => character.charCodeAt(0));
+const numbers = text => data.bytes === 1 ? bytes(text) : new Uint16Array(bytes(text).buffer);
+const labels = numbers(data.labels);
+const tests = data.tests.map(text => new Uint32Array(bytes(text).buffer));
+const images = labels.length, classes = data.classes.length;
+const trials = new Float64Array(images); // test sets that an image is in
+for (const test of tests) for (const image of test) trials[image]++;
+const support = new Float64Array(classes);
+for (const label of labels) support[label]++;
+const outcomes = new Map();
+
+// What a model did: each image counts as 1, shared among test sets and repeats.
+function outcome(number) {
+  if (outcomes.has(number)) return outcomes.get(number);
+  const confusion = new Float64Array(classes * classes), right = new Float64Array(images);
+  const repeats = data.models[number].repeats.map(([test, text]) => ({test, predicted: numbers(text)}));
+  for (const {test, predicted} of repeats) {
+    const often = repeats.filter(each => each.test === test).length;
+    tests[test].forEach((image, row) => {
+      const weight = 1 / (trials[image] * often);
+      confusion[labels[image] * classes + predicted[row]] += weight;
+      if (predicted[row] === labels[image]) right[image] += weight;
+    });
+  }
+  const found = {confusion, right, repeats};
+  outcomes.set(number, found);
+  return found;
+}
+
+// The classes that a model's repeats gave to an image, the most frequent first.
+function answer(number, image) {
+  const votes = new Map();
+  for (const {test, predicted} of outcome(number).repeats) {
+    const row = tests[test].indexOf(image);
+    if (row >= 0) votes.set(predicted[row], (votes.get(predicted[row]) || 0) + 1);
+  }
+  const sorted = [...votes].sort((a, b) => b[1] - a[1]);
+  return sorted.map(([label, count]) => data.classes[label] + (count > 1 ? ` ×${count}` : "")).join(", ");
+}
+
+// Matrices. value(row, column) is null, or -1 to 1: its sign gives the colour.
+
+function heat(place, {names, columns, value, text, tell, label, pick, grey}) {
+  const size = names.length, cell = Math.max(11, Math.min(24, 430 / size));
+  const room = text => Math.min(26, Math.max(...text.map(name => name.length))) * 5.6 + 8;
+  const upright = Math.max(...columns.map(name => name.length)) * 5.6 < cell;
+  const left = room(names), top = upright ? 14 : room(columns), side = cell * size;
+  const width = left + side + 2, height = top + side + 2;
+  const svg = draw("svg", {
+    width, height, viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "application", "aria-label": label,
+  });
+  names.forEach((name, row) => {
+    const y = top + (row + 0.5) * cell, x = left + (row + 0.5) * cell;
+    const above = upright ? {x, y: top - 4, "text-anchor": "middle"} :
+      {transform: `translate(${x + 3.5} ${top - 4}) rotate(-90)`};
+    svg.append(
+      draw("text", {x: left - 4, y: y + 3.5, "text-anchor": "end"}, short(name, 26), draw("title", {}, name)),
+      draw("text", above, short(columns[row], 26)),
+    );
+  });
+  for (let row = 0; row < size; row++) {
+    for (let column = 0; column < size; column++) {
+      const share = value(row, column), x = left + column * cell, y = top + row * cell;
+      if (!share) continue;
+      const isGrey = grey && grey(row, column), strength = Math.sqrt(Math.abs(share));
+      svg.append(draw("rect", {
+        x, y, width: cell, height: cell,
+        fill: `var(--${isGrey ? "line" : share > 0 ? "gain" : "loss"})`,
+        "fill-opacity": isGrey ? 0.6 : Math.max(0.07, strength).toFixed(3),
+      }));
+      const words = cell >= 17 ? text(row, column) : "";
+      if (words) svg.append(draw("text", {
+        x: x + cell / 2, y: y + cell / 2 + 3.3, "text-anchor": "middle",
+        "font-size": words.length > 2 ? 8 : 9,
+        class: !isGrey && strength > 0.6 ? "strong" : "",
+      }, words));
+    }
+  }
+  for (let line = 0; line <= size; line += size > 25 ? 5 : 1) {
+    const at = line * cell;
+    svg.append(
+      draw("path", {class: "rule", d: `M${left} ${top + at}h${side}M${left + at} ${top}v${side}`}),
+    );
+  }
+  const here = draw("rect", {class: "here", width: cell, height: cell, visibility: "hidden"});
+  svg.append(draw("rect", {class: "frame", x: left, y: top, width: side, height: side}), here);
+  const output = make("output");
+  let at = [0, 0];
+  const show = (row, column) => {
+    if (row < 0 || column < 0 || row >= size || column >= size) return;
+    at = [row, column];
+    here.setAttribute("x", left + column * cell);
+    here.setAttribute("y", top + row * cell);
+    here.setAttribute("visibility", "visible");
+    output.textContent = tell(row, column);
+  };
+  const spot = event => {
+    const box = svg.getBoundingClientRect(), scale = width / box.width;
+    const [x, y] = [(event.clientX - box.left) * scale - left, (event.clientY - box.top) * scale - top];
+    return [Math.floor(y / cell), Math.floor(x / cell)];
+  };
+  svg.onmousemove = event => show(...spot(event));
+  svg.onclick = event => { show(...spot(event)); if (pick) pick(...at); };
+  svg.onfocus = () => { if (svg.matches(":focus-visible")) show(...at); };
+  svg.onkeydown = event => {
+    const step = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]}[event.key];
+    if (step) { event.preventDefault(); show(at[0] + step[0], at[1] + step[1]); }
+    if (event.key === "Enter" && pick) pick(...at);
+  };
+  place.replaceChildren(make("div", {className: "heat"}, svg), output);
+}
+
+const percent = share => {
+  const points = Math.abs(share) * 100;
+  return points < 0.5 ? "" : (share < 0 ? "−" : "") + Math.round(points);
+};
+
+// Pairs.
+
+const FIELDS = [
+  "a", "b", "difference", "p", "holm", "f1", "f1Low", "f1High", "f1P", "f1Holm", "needed",
+];
+const pairs = new Map(data.pairs.map(row => {
+  const pair = Object.fromEntries(FIELDS.map((name, place) => [name, row[place]]));
+  return [pair.a * data.models.length + pair.b, pair];
+}));
+
+// The tests of a pair in either order.
+function pairOf(a, b) {
+  const pair = pairs.get(Math.min(a, b) * data.models.length + Math.max(a, b));
+  if (a < b || !pair) return pair;
+  const {difference, f1, f1Low, f1High} = pair;
+  return {...pair, difference: -difference, f1: -f1, f1Low: -f1High, f1High: -f1Low};
+}
+
+function choose(a, b) {
+  id("pick-a").value = a;
+  id("pick-b").value = b;
+  compare();
+}
+
+function drawAllPairs() {
+  const count = data.models.length;
+  heat(id("all-pairs"), {
+    names: data.models.map(({title}, place) => `${short(title, 22)} ${place + 1}`),
+    columns: data.models.map((_, place) => String(place + 1)),
+    // Shades are full from a quarter on; what is 0 is drawn, too.
+    value: (row, column) => row === column ? null :
+      Math.max(-1, Math.min(1, 4 * pairOf(row, column).difference)) || 1e-9,
+    text: (row, column) => percent(pairOf(row, column).difference),
+    grey: (row, column) => pairOf(row, column).holm >= data.alpha,
+    tell: (row, column) => {
+      if (row === column) return data.models[row].title;
+      const pair = pairOf(row, column);
+      return `${data.models[row].title} less ${data.models[column].title}: ${signed(pair.difference)}, p (Holm) ${chance(pair.holm)}`;
+    },
+    label: `Difference of accuracy of ${count} models; arrow keys move, Enter chooses a pair`,
+    pick: (row, column) => {
+      if (row === column) return;
+      choose(row, column);
+      id("where-two-models-differ").scrollIntoView();
+    },
+  });
+}
+
+const Z = 1.959963984540054;
+
+// Adjusted Wald interval for paired proportions: Bonett and Price, 2012.
+function pairedInterval(b, c, n) {
+  const onlyA = (b + 1) / (n + 2), onlyB = (c + 1) / (n + 2), centre = onlyA - onlyB;
+  const margin = Z * Math.sqrt((onlyA + onlyB - centre ** 2) / (n + 2));
+  return [Math.max(-1, centre - margin), Math.min(1, centre + margin)];
+}
+
+// Images that only one model gets right, of each class; parts of repeats count as parts.
+function discordant(a, b) {
+  const onlyA = new Float64Array(classes), onlyB = new Float64Array(classes);
+  const [rightA, rightB] = [outcome(a).right, outcome(b).right];
+  labels.forEach((label, image) => {
+    const gap = rightA[image] - rightB[image];
+    if (gap > 0) onlyA[label] += gap; else onlyB[label] -= gap;
+  });
+  return [onlyA, onlyB];
+}
+
+const sum = values => values.reduce((a, b) => a + b, 0);
+
+function tellNumbers(a, b, onlyA, onlyB) {
+  const pair = pairOf(a, b), [A, B] = [data.models[a], data.models[b]];
+  const told = p => `${p < data.alpha ? "differ beyond chance" : "cannot be told apart"} (p ` +
+    `${p < 0.001 ? "" : "= "}${chance(p)})`;
+  const needed = pair.needed === null || pair.holm < data.alpha ? "" :
+    ` About ${Number(pair.needed.toPrecision(2)).toLocaleString("en")} test images would tell their accuracies apart.`;
+  id("verdict").textContent = `By accuracy A and B ${told(pair.holm)}, by macro F1 they ` +
+    `${told(pair.f1Holm)}, corrected for all pairs, at n = ${images.toLocaleString("en")}.${needed}`;
+  const [low, high] = pairedInterval(sum(onlyA), sum(onlyB), images);
+  const rows = [
+    ["accuracy", A.accuracy, B.accuracy, pair.difference, low, high, pair.p, pair.holm],
+    ["macro F1", A.macro_f1, B.macro_f1, pair.f1, pair.f1Low, pair.f1High, pair.f1P, pair.f1Holm],
+  ];
+  const body = make("tbody");
+  for (const [name, ofA, ofB, difference, from, to, p, holm] of rows) {
+    const texts = [fixed(ofA), fixed(ofB), signed(difference), `${signed(from)} to ${signed(to)}`, chance(p), chance(holm)];
+    body.append(make("tr", {}, make("th", {scope: "row", textContent: name}),
+      ...texts.map(textContent => make("td", {textContent}))));
+  }
+  const head = ["score", "A", "B", "A less B", "95 % interval", "p", "p, Holm"];
+  id("pair-numbers").replaceChildren(
+    make("thead", {}, make("tr", {}, ...head.map(textContent => make("th", {scope: "col", textContent})))), body);
+}
+
+function drawMatrices(a, b) {
+  const share = (number, row, column) =>
+    support[row] ? outcome(number).confusion[row * classes + column] / support[row] : null;
+  const tell = (number, name, row, column) =>
+    `${name}: ${whole(outcome(number).confusion[row * classes + column])} of ${whole(support[row])}`;
+  const what = (row, column) => `True ${data.classes[row]}, predicted ${data.classes[column]}. `;
+  const gap = (row, column) => share(a, row, column) - share(b, row, column);
+  const grid = {names: data.classes, columns: data.classes};
+  for (const [side, number] of [["a", a], ["b", b]]) {
+    const name = side.toUpperCase();
+    id("name-" + side).textContent = `${name}: ${data.models[number].title}`;
+    heat(id("matrix-" + side), {
+      ...grid, value: (row, column) => share(number, row, column),
+      text: (row, column) => percent(share(number, row, column)),
+      tell: (row, column) => what(row, column) + tell(number, name, row, column),
+      label: `Confusion matrix of ${data.models[number].title}; arrow keys move`,
+    });
+  }
+  heat(id("matrix-difference"), {
+    ...grid, value: gap, text: (row, column) => percent(gap(row, column)),
+    tell: (row, column) => what(row, column) + tell(a, "A", row, column) + ", " + tell(b, "B", row, column),
+    label: "Confusion matrix of A less that of B; arrow keys move",
+  });
+}
+
+function drawInterval(low, high, middle, scale) {
+  const x = value => 70 + 66 * value / scale;
+  const colour = low > 0 ? "gain" : high < 0 ? "loss" : "muted";
+  return draw("svg", {width: 140, height: 14, "aria-hidden": true},
+    draw("path", {d: "M70 0v14", stroke: "var(--muted)"}),
+    draw("path", {d: `M${x(low)} 7H${x(high)}`, stroke: `var(--${colour})`, "stroke-width": 2}),
+    draw("circle", {cx: x(middle), cy: 7, r: 3.5, fill: `var(--${colour})`}));
+}
+
+function tellGains(a, b, onlyA, onlyB) {
+  const recall = (number, label) => outcome(number).confusion[label * (classes + 1)] / support[label];
+  const rows = [];
+  for (let label = 0; label < classes; label++) {
+    if (!support[label]) continue;
+    const [low, high] = pairedInterval(onlyA[label], onlyB[label], support[label]);
+    const [ofA, ofB] = [recall(a, label), recall(b, label)];
+    rows.push({label, ofA, ofB, difference: ofA - ofB, low, high, sure: low > 0 || high < 0});
+  }
+  rows.sort((one, other) => other.difference - one.difference);
+  const scale = Math.max(0.01, ...rows.flatMap(({low, high}) => [-low, high]));
+  const number = (text, value) => {
+    const cell = make("td", {}, text);
+    cell.dataset.value = value;
+    return cell;
+  };
+  const table = id("gains");
+  for (const body of [...table.tBodies]) body.remove();
+  for (const heading of all("[aria-sort]", table)) heading.removeAttribute("aria-sort");
+  for (const {label, ofA, ofB, difference, low, high, sure} of rows) {
+    const gap = number(signed(difference), difference);
+    gap.append(make("small", {}, `${signed(low)} to ${signed(high)}`));
+    if (sure) gap.className = "sure";
+    table.append(make("tbody", {}, make("tr", {},
+      make("th", {scope: "row", textContent: data.classes[label]}),
+      number(whole(support[label]), support[label]), number(fixed(ofA), ofA), number(fixed(ofB), ofB),
+      gap, make("td", {}, drawInterval(low, high, difference, scale)))));
+  }
+  search(id("search-gains"));
+  id("gains-note").textContent =
+    `Recall with 95 % intervals. ${rows.filter(row => row.sure).length} of ${rows.length} intervals leave ` +
+    `out 0; by chance alone about ${whole(rows.length * 0.05)} would.`;
+}
+
+// Photos.
+
+const PHOTOS = 24, PATHS = 200, CLEARLY = 0.5;
+
+function enlarge(image, source, words) {
+  const dialog = id("large");
+  Object.assign(dialog.querySelector("img"), {src: source, alt: words});
+  dialog.querySelector("div").replaceChildren(
+    make("p", {textContent: words}), make("p", {className: "path", textContent: data.paths[image]}));
+  dialog.showModal();
+}
+
+function photo(image, a, b) {
+  const truth = data.classes[labels[image]], source = "data:image/jpeg;base64," + data.photos[image];
+  const told = `A: ${answer(a, image)} · B: ${answer(b, image)}`;
+  const button = make("button", {type: "button"}, make("img", {src: source, alt: data.paths[image]}));
+  button.onclick = () => enlarge(image, source, `${truth}. ${told}`);
+  return make("figure", {}, button, make("figcaption", {}, make("strong", {textContent: truth}), ...told.split(" · ").map(textContent => make("div", {textContent}))));
+}
+
+// Images that one model gets right and the other wrong, those with a photo first.
+function tellImages(place, title, a, b, better, worse) {
+  const [rightOf, wrongOf] = [outcome(better).right, outcome(worse).right];
+  const gap = image => rightOf[image] - wrongOf[image];
+  const found = [...labels.keys()].filter(image => gap(image) >= CLEARLY).sort((one, other) =>
+    (other in data.photos) - (one in data.photos) || gap(other) - gap(one) || one - other);
+  title.textContent = `${better === a ? "A right, B wrong" : "B right, A wrong"} (${found.length.toLocaleString("en")})`;
+  const shown = found.filter(image => image in data.photos).slice(0, PHOTOS);
+  const rest = found.slice(shown.length);
+  place.replaceChildren(...shown.map(image => photo(image, a, b)));
+  if (!found.length) place.append(make("p", {textContent: "No image."}));
+  if (!rest.length) return;
+  const items = rest.slice(0, PATHS).map(image => make("li", {}, make("span", {className: "path", textContent: data.paths[image]}),
+    ` ${data.classes[labels[image]]} · A: ${answer(a, image)} · B: ${answer(b, image)}`));
+  if (rest.length > PATHS) items.push(make("li", {textContent: `and ${rest.length - PATHS} more`}));
+  place.append(make("details", {open: !shown.length}, make("summary", {textContent: `${rest.length.toLocaleString("en")} ${shown.length ? "more, " : ""}by path`}), make("ul", {className: "small"}, ...items)));
+}
+
+function compare() {
+  const [a, b] = [Number(id("pick-a").value), Number(id("pick-b").value)];
+  if (a === b) {
+    id("verdict").textContent = "A and B are the same model. Choose another one.";
+    return;
+  }
+  const [onlyA, onlyB] = discordant(a, b);
+  tellNumbers(a, b, onlyA, onlyB);
+  drawMatrices(a, b);
+  tellGains(a, b, onlyA, onlyB);
+  tellImages(id("only-a"), id("only-a-title"), a, b, a, b);
+  tellImages(id("only-b"), id("only-b-title"), a, b, b, a);
+}
+
+if (data.pairs.length) {
+  id("pick-a").onchange = id("pick-b").onchange = compare;
+  id("swap").onclick = () => choose(id("pick-b").value, id("pick-a").value);
+  id("large").onclick = event => { if (event.target === id("large")) id("large").close(); };
+  drawAllPairs();
+  choose(0, 1);
+}

@@ -1,0 +1,276 @@
+"""Runs with test predictions, as they are compared."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clothing_lightning.analysis.comparison import TestedRun
+from clothing_lightning.analysis.recipes import (
+    FOLD,
+    recipe_of,
+    seeds_of,
+    without_repeat,
+)
+from clothing_lightning.data.progress import with_progress
+from clothing_lightning.data.table import read_cells
+from clothing_lightning.errors import ConfigError, DataError, RunError
+from clothing_lightning.tracking.read import (
+    EVALUATES_TAG,
+    PastRun,
+    all_runs,
+    children,
+    run_matches,
+)
+from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.tracking.store import (
+    client,
+    first_line,
+    is_server,
+    tracking_uri,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPARES_TAG = "compares"
+
+
+def chosen_runs(
+    references: Sequence[str], experiments: Sequence[str], condition: str
+) -> list[PastRun]:
+    """Find the runs that are to be compared, the newest first.
+
+    Args:
+        references: Ids, starts of ids, or names; a name with or without its seed may
+            be that of several runs, and one that stands for several means those.
+        experiments: Names of experiments, for all of their runs.
+        condition: MLflow's filter on runs of the experiments; may be empty.
+
+    Raises:
+        RunError: If a run or an experiment is not there.
+        ConfigError: If the store does not understand the condition.
+    """
+    found: dict[str, PastRun] = {}
+    for name in experiments:
+        for run in _of_experiment(name, condition):
+            found[run.run_id] = run
+    if references:
+        every = all_runs()
+        for reference in references:
+            for run in _named(reference, every):
+                found[run.run_id] = run
+    return sorted(found.values(), key=lambda run: -run.started)
+
+
+def _of_experiment(name: str, condition: str) -> list[PastRun]:
+    from mlflow.exceptions import MlflowException
+
+    store = client(tracking_uri())
+    experiment = store.get_experiment_by_name(name)
+    if experiment is None:
+        known = sorted(e.name for e in store.search_experiments())
+        raise RunError(
+            f"--experiment: '{name}' is not in {tracking_uri()}, which has "
+            f"{', '.join(known)}."
+        )
+    try:
+        return all_runs([experiment.experiment_id], condition)
+    except MlflowException as err:
+        raise ConfigError(
+            f"--filter: {condition!r} is not understood ({first_line(err)}). Write it "
+            'as in MLflow\'s search, such as "metrics.`test/accuracy` > 0.8".'
+        ) from err
+
+
+def _named(reference: str, every: Sequence[PastRun]) -> list[PastRun]:
+    found = [run for run in every if run_matches(run, reference)]
+    found = found or [run for run in every if without_repeat(run.name) == reference]
+    if not found:
+        from difflib import get_close_matches
+
+        names = {run.name for run in every} | {without_repeat(r.name) for r in every}
+        near = get_close_matches(reference, names, n=3)
+        raise RunError(
+            f"run '{reference}' is not in {tracking_uri()}."
+            + (f" Closest names: {', '.join(near)}." if near else "")
+            + " Give an id, the start of one, or a name; mlflow ui shows them all."
+        )
+    stand_for = [run for run in found if run.series]
+    members = [child for run in stand_for for child in children(run.run_id)]
+    return [run for run in found if not run.series] + members
+
+
+def usable(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
+    """Leave out runs that cannot be compared, and those that only repeat others.
+
+    Returns:
+        The others, and what to say of those left out.
+    """
+    kept, unfinished = [], []
+    digests = {run.run_id: run.tags.get("test_digest") for run in runs}
+    for run in runs:
+        if run.series or COMPARES_TAG in run.tags:
+            continue
+        of = run.tags.get(EVALUATES_TAG, "")
+        if of in digests and digests[of] == run.tags.get("test_digest"):
+            continue  # the same images again
+        if run.status == "FINISHED":
+            kept.append(run)
+        else:
+            unfinished.append(f"{run.name} ({run.run_id[:8]}, {run.status})")
+    told = []
+    if unfinished:
+        more = f" and {len(unfinished) - 3} more" if len(unfinished) > 3 else ""
+        told.append(f"Not finished, left out: {', '.join(unfinished[:3])}{more}.")
+    return kept, told
+
+
+def read_tested(runs: Sequence[PastRun]) -> tuple[list[TestedRun], list[str]]:
+    """Read what is compared of runs, showing how far it is.
+
+    Args:
+        runs: The newest first.
+
+    Returns:
+        Those with test predictions, and what to say of the others.
+    """
+    manifests: dict[str, pd.DataFrame] = {}
+    found, told = [], []
+    for run in with_progress(runs, "Reading runs", total=len(runs)):
+        try:
+            found.append(_tested(run, manifests))
+        except (RunError, DataError) as err:
+            told.append(f"Left out: {err}")
+    return found, told
+
+
+def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
+    import pandas as pd
+
+    predictions = pd.read_parquet(run.artifact("predictions/test.parquet"))
+    # Runs with the same digest have the same manifest.
+    digest = run.split_digest or run.run_id
+    if digest not in manifests:
+        manifests[digest] = _manifest(run)
+    manifest = manifests[digest]
+    return TestedRun(
+        run_id=run.run_id,
+        name=run.name,
+        recipe=recipe_of(run.params),
+        seeds=seeds_of(run.params),
+        fold=run.params.get(FOLD, ""),
+        predictions=predictions,
+        manifest=manifest,
+        validation=_optional(run, "predictions/val.parquet"),
+        preprocessing=_preprocessing(run.tags.get("preprocessing", "")),
+        metrics=run.metrics,
+        history=_optional(run, "reports/learning_curves.csv"),
+        root=run.tags.get("image_root", ""),
+    )
+
+
+def _manifest(run: PastRun) -> "pd.DataFrame":
+    import pandas as pd
+
+    manifest = read_cells(run.artifact("data/manifest.csv"))
+    for column in manifest.columns.intersection(["width", "height"]):
+        manifest[column] = pd.to_numeric(manifest[column])
+    if evaluated := run.tags.get(EVALUATES_TAG):
+        # What it learnt from stands in the manifest of the run that was trained.
+        origin = [each for each in all_runs() if each.run_id == evaluated]
+        for each in origin:
+            learnt = read_cells(each.artifact("data/manifest.csv"))
+            learnt = learnt[learnt["split"].isin(["train", "val"])]
+            manifest = pd.concat([manifest, learnt[["path", "sha256", "split"]]])
+    return manifest
+
+
+def _optional(run: PastRun, path: str) -> "pd.DataFrame | None":
+    import pandas as pd
+
+    try:
+        file = run.artifact(path)
+    except RunError:
+        return None
+    return pd.read_parquet(file) if path.endswith("parquet") else pd.read_csv(file)
+
+
+def _preprocessing(recorded: str) -> str:
+    """What the tag of a run says, for people."""
+    if not recorded:
+        return ""
+    told = json.loads(recorded)
+    boxes = ", cut to boxes" if told.get("boxes") else ""
+    gray = ", gray" if len(told["mean"]) == 1 else ""
+    return f"{told['image_size']} px, centre {told['crop_pct']:.3g}{gray}{boxes}"
+
+
+def photo(runs: Sequence[TestedRun], path: str, content: str) -> bytes | None:
+    """The file of a photo, if it lies where it did, or below the data's folder now.
+
+    Args:
+        runs: Those that tested it.
+        path: As in their predictions.
+        content: SHA-256 of the file; another file is not returned.
+    """
+    data = Path(os.environ.get("CLOTHING_DATA") or "data")
+    for root in dict.fromkeys(run.root for run in runs if run.root):
+        for folder in (Path(root), data / Path(root).name):
+            file = (folder / path).resolve()
+            if file.is_relative_to(folder.resolve()) and file.is_file():
+                found = file.read_bytes()
+                if hashlib.sha256(found).hexdigest() == content:
+                    return found
+    return None
+
+
+def run_links(runs: Sequence[PastRun]) -> dict[str, str]:
+    """Where a browser finds each run; nothing if there is no server."""
+    uri = tracking_uri()
+    if not is_server(uri):
+        return {}
+    return {
+        run.run_id: f"{uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        for run in runs
+    }
+
+
+def log_comparison(
+    runs: Sequence[PastRun], folder: Path, name: str, command: str
+) -> str:
+    """Keep a comparison as a run of the experiment that its newest run belongs to.
+
+    Args:
+        runs: Those that were compared, the newest first.
+        folder: With the files of the comparison.
+        name: Of the comparison.
+        command: That made it.
+
+    Returns:
+        The id of the new run.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    store = client(tracking_uri())
+    experiment = store.get_experiment(runs[0].experiment_id).name
+    ids = " ".join(run.run_id for run in runs)
+    kept = TrackedRun(
+        experiment,
+        f"comparison of {name}",
+        # A tag holds 8,000 characters: 240 ids.
+        tags={COMPARES_TAG: ids[:7900], "command": command[:7900]},
+    )
+    try:
+        target = kept.folder / "comparison"
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+        kept.publish(target)
+        kept.finish("FINISHED")
+    except BaseException:
+        kept.finish("FAILED")
+        raise
+    return kept.run_id

@@ -1,0 +1,200 @@
+"""Train the reference runs, and pack them for DVC.
+
+python docs/reference_runs.py train build/reference   # hours; goes on where it stopped
+python docs/reference_runs.py pack build/reference    # makes mlruns/ of them
+dvc add mlruns && dvc push
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+SEEDS = (0, 1, 2)
+LEFT_OUT = (
+    "checkpoints/*",  # 14 to 41 MB a run
+    "images/*",  # a confusion matrix each epoch
+    "reports/*.npz",
+)
+MOST_MB = 40
+
+
+class Reference(NamedTuple):
+    """Runs of one experiment: each seed with weights and split of its own, or folds.
+
+    Attributes:
+        experiment: Its file below ``experiments/``.
+        suffix: Of the runs' names, where flags make it another one.
+        flags: Added to the command.
+        folds: Of a cross-validation instead of seeds.
+        seeds: One run each.
+    """
+
+    experiment: str
+    suffix: str = ""
+    flags: tuple[str, ...] = ()
+    folds: int = 0
+    seeds: tuple[int, ...] = SEEDS
+
+    def runs(self) -> dict[str, list[str]]:
+        """Words of ``fit`` by the name of the run."""
+        words = [f"experiments/{self.experiment}.yaml", *self.flags]
+        stem = f"{self.experiment.rpartition('/')[2]}{self.suffix}"
+        if self.folds:
+            return {stem: [*words, "--folds", str(self.folds), "--run.name", stem]}
+        return {
+            f"{stem}-seed{seed}": [
+                *words,
+                *("--seed_everything", str(seed)),
+                *("--data.init_args.split.seed", str(seed)),
+                *("--run.name", f"{stem}-seed{seed}"),
+            ]
+            for seed in self.seeds
+        }
+
+
+FROZEN = "efficientnet_lite0_frozen"
+REFERENCES = (
+    Reference("efficientnet_lite0"),
+    Reference("efficientnet_lite0_two_phase"),
+    Reference(FROZEN),
+    Reference(FROZEN, "_balanced", ("--model.init_args.class_weights", "balanced")),
+    Reference(
+        FROZEN, "_grouped", ("--data.init_args.split.method", "grouped"), folds=5
+    ),
+    Reference("fashion_mnist/small_cnn", seeds=(0,)),
+)
+
+
+def main() -> None:
+    """Train or pack."""
+    if len(sys.argv) != 3 or sys.argv[1] not in ("train", "pack"):
+        sys.exit(__doc__)
+    folder = Path(sys.argv[2])
+    (train if sys.argv[1] == "train" else pack)(folder)
+
+
+def train(folder: Path) -> None:
+    """Make what is missing, in a store of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "experiments").exists():
+        # So that commands are recorded as anybody would type them.
+        (folder / "experiments").symlink_to(ROOT / "experiments")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": ""}
+    if data := os.environ.get("CLOTHING_DATA"):
+        environment["CLOTHING_DATA"] = str(Path(data).resolve())
+    for reference in REFERENCES:
+        for name, words in reference.runs().items():
+            states = _states(folder, name)
+            if "FINISHED" in states.values():
+                continue
+            begun = [run for run in states if _has_checkpoint(folder, run)]
+            words = ["--resume", begun[0]] if begun else words
+            command = [sys.executable, "-m", "clothing_lightning.fit", *words]
+            subprocess.run(command, cwd=folder, env=environment, check=True)
+
+
+def _states(folder: Path, name: str) -> dict[str, str]:
+    """Status by id of the runs of a name, the newest first."""
+    file = folder / "mlruns" / "mlflow.db"
+    if not file.is_file():
+        return {}
+    with closing(sqlite3.connect(file)) as store:
+        rows = store.execute(
+            "SELECT run_uuid, status FROM runs WHERE name = ? ORDER BY start_time DESC",
+            (name,),
+        )
+        return dict(rows.fetchall())
+
+
+def _has_checkpoint(folder: Path, run: str) -> bool:
+    artifacts = folder / "mlruns" / "artifacts" / run / "artifacts"
+    return (artifacts / "checkpoints" / "last.ckpt").is_file()
+
+
+def pack(folder: Path) -> None:
+    """Make ``mlruns/`` of the finished reference runs, without their checkpoints."""
+    source, target = folder / "mlruns", ROOT / "mlruns"
+    if target.exists():
+        sys.exit(f"{target} is there. Move it away: what is in it would be lost.")
+    runs = _finished(source)
+    target.mkdir()
+    _pack_store(source / "mlflow.db", target / "mlflow.db", runs)
+    for run in runs:
+        artifacts = Path("artifacts") / run / "artifacts"
+        if (source / artifacts).is_dir():
+            ignore = shutil.ignore_patterns(*(p.split("/")[0] for p in LEFT_OUT[:2]))
+            shutil.copytree(source / artifacts, target / artifacts, ignore=ignore)
+            for file in (target / artifacts).glob(LEFT_OUT[2]):
+                file.unlink()
+    _check(target)
+    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+    sys.stdout.write(f"{len(runs)} runs, {size / 1e6:.1f} MB\n")
+    if size > MOST_MB * 1e6:
+        sys.exit(f"That is more than {MOST_MB} MB.")
+
+
+def _finished(source: Path) -> list[str]:
+    """Ids of the reference runs, and of the folds of those that have some."""
+    found: list[str] = []
+    for reference in REFERENCES:
+        for name in reference.runs():
+            states = _states(source.parent, name)
+            done = [run for run, status in states.items() if status == "FINISHED"]
+            if not done:
+                sys.exit(f"{name} has not been trained: run train first.")
+            found.append(done[0])
+    with closing(sqlite3.connect(source / "mlflow.db")) as store:
+        parents = ", ".join("?" * len(found))
+        folds = store.execute(
+            "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
+            f"WHERE t.key = 'mlflow.parentRunId' AND t.value IN ({parents}) "
+            "AND r.status = 'FINISHED'",
+            found,
+        )
+        return found + [run for (run,) in folds]
+
+
+def _pack_store(source: Path, target: Path, runs: list[str]) -> None:
+    """Copy the store with some of its runs, and nothing about the machine."""
+    shutil.copy(source, target)
+    kept = ", ".join("?" * len(runs))
+    with closing(sqlite3.connect(target)) as store:
+        for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
+            store.execute(f"DELETE FROM {table} WHERE run_uuid NOT IN ({kept})", runs)
+        store.execute(f"DELETE FROM inputs WHERE destination_id NOT IN ({kept})", runs)
+        for table in ("metrics", "latest_metrics"):
+            store.execute(f"DELETE FROM {table} WHERE key LIKE 'system/%'")
+        store.execute("DELETE FROM tags WHERE key = 'host'")
+        roots = store.execute("SELECT DISTINCT value FROM tags WHERE key='image_root'")
+        for (root,) in roots.fetchall():
+            here = f"data/{Path(root).name}"
+            store.execute(
+                "UPDATE tags SET value = ? WHERE key = 'image_root' AND value = ?",
+                (here, root),
+            )
+        store.execute("UPDATE datasets SET dataset_source = ?", (json.dumps({}),))
+        store.execute("UPDATE experiments SET artifact_location = 'mlruns/artifacts'")
+        store.commit()
+        store.execute("VACUUM")
+
+
+def _check(target: Path) -> None:
+    """Refuse to pack what names a folder of this machine."""
+    homes = {str(ROOT), str(Path.home()), os.environ.get("CLOTHING_DATA", "")} - {""}
+    homes |= {str(Path(home).resolve()) for home in homes}
+    for file in target.rglob("*"):
+        if file.is_file() and file.suffix != ".png":
+            content = file.read_bytes()
+            if named := [home for home in homes if home.encode() in content]:
+                sys.exit(f"{file}: names {named[0]}. Leave it out or take it out.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Write docs/results.md, and the table in README.md, from the runs in mlruns/.
+
+python docs/results.py            # after dvc pull
+python docs/results.py --check    # exit code 1 if they are not what this writes
+"""
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FROZEN = "efficientnet_lite0_frozen"
+PARTS = {
+    "Fine-tuning on the clothing dataset": (
+        ["efficientnet_lite0", "efficientnet_lite0_two_phase", FROZEN],
+        "EfficientNet-Lite0 with ImageNet weights: everything trains, the head and "
+        "then the last third, or the head alone. Three seeds, each with weights and a "
+        "random 81/9/10 split of its own.",
+    ),
+    "Class weights": (
+        [FROZEN, f"{FROZEN}_balanced"],
+        "The same with and without balanced class weights in the loss.",
+    ),
+    "Random or grouped splits": (
+        [FROZEN, f"{FROZEN}_grouped"],
+        "The same recipe, tested on random splits, and by five-fold cross-validation "
+        "in which no sender has photos in both train and test.",
+    ),
+    "Fashion-MNIST": (
+        ["small_cnn"],
+        "Its own 10,000 test images, from random weights.",
+    ),
+}
+HEAD = """\
+# Results
+
+Written by `python docs/results.py` from the reference runs (`dvc pull`), which
+`make reference` makes again. Values are means over repeats ± their standard deviation,
+with 95 % intervals over test images in brackets. The runs shared two CPU cores, so
+training times are upper bounds.
+"""
+START, END = "<!-- results: python docs/results.py -->", "<!-- end of results -->"
+
+
+def main() -> None:
+    """Write or check."""
+    os.chdir(ROOT)
+    pages = {title: _compared(runs) for title, (runs, _) in PARTS.items()}
+    results = HEAD + "".join(
+        f"\n## {title}\n\n{PARTS[title][1]}\n\n{page}" for title, page in pages.items()
+    )
+    readme = Path("README.md").read_text(encoding="utf-8")
+    before, rest = readme.split(START)
+    after = rest.split(END)[1]
+    table = _table(next(iter(pages.values())))
+    files = {
+        "docs/results.md": results,
+        "README.md": f"{before}{START}\n\n{table}\n\n{END}{after}",
+    }
+    for name, text in files.items():
+        if "--check" not in sys.argv:
+            Path(name).write_text(text, encoding="utf-8")
+        elif Path(name).read_text(encoding="utf-8") != text:
+            sys.exit(f"{name} is not what docs/results.py writes of these runs.")
+
+
+def _compared(runs: list[str]) -> str:
+    """The comparison of some runs, without its heading."""
+    from clothing_lightning import compare
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "comparison"
+        words = [*runs, "--out", str(out), "--no-log"]
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            if compare.main(words):
+                sys.exit(said.getvalue())
+        return (out / "comparison.md").read_text(encoding="utf-8").split("\n", 2)[2]
+
+
+def _table(page: str) -> str:
+    """The first table of a page."""
+    lines = page.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("|"))
+    last = next(n for n in range(first, len(lines)) if not lines[n].startswith("|"))
+    return "\n".join(lines[first:last])
+
+
+if __name__ == "__main__":
+    main()

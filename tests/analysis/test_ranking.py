@@ -1,0 +1,150 @@
+"""Ranking on predictions whose scores others can compute as well."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import balanced_accuracy_score, f1_score, top_k_accuracy_score
+
+from clothing_lightning.analysis.classification import wilson_interval
+from clothing_lightning.analysis.comparison import Comparison, TestedRun, compared
+from clothing_lightning.analysis.ranking import Ranking, rank
+
+CLASSES = [f"class {n}" for n in range(7)]
+IMAGES = 300
+
+
+def run(
+    name: str, skill: float, seed: int = 0, metrics: Sequence[float] = ()
+) -> TestedRun:
+    """A run that finds the true class the more probable, the greater its skill."""
+    labels = np.random.default_rng(0).integers(0, len(CLASSES), IMAGES)
+    noise = np.random.default_rng([seed, *map(ord, name)])
+    logits = noise.normal(size=(IMAGES, len(CLASSES)))
+    logits[np.arange(IMAGES), labels] += skill
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    paths = [f"{n}.jpg" for n in range(IMAGES)]
+    predictions = pd.DataFrame({"path": paths, "label": [CLASSES[n] for n in labels]})
+    predictions[CLASSES] = scores.astype(np.float32)
+    contents = [f"{n:064x}" for n in range(IMAGES)]
+    manifest = pd.DataFrame({"path": paths, "sha256": contents, "split": "test"})
+    return TestedRun(
+        run_id=f"{name}{seed}".encode().hex().ljust(32, "0"),
+        name=f"{name}-seed{seed}",
+        recipe={"model": name},
+        seeds=f"seed {seed}",
+        fold="",
+        predictions=predictions,
+        manifest=manifest,
+        metrics={"model/macs": 1e6 * skill},
+    )
+
+
+@pytest.fixture(scope="module")
+def three() -> tuple[Comparison, Ranking]:
+    """A good model, one that is nearly as good, and a bad one."""
+    found = compared([run("bad", 0.5), run("good", 2.2), run("fair", 2.1)])
+    return found, rank(found, resamples=500)
+
+
+def test_the_best_comes_first(three: tuple[Comparison, Ranking]) -> None:
+    titles = [standing.model.title for standing in three[1].standings]
+    assert titles[-1] == "bad"
+    scores = [s.scores["accuracy"].value for s in three[1].standings]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_scores_are_those_of_scikit_learn(three: tuple[Comparison, Ranking]) -> None:
+    found, ranking = three
+    for standing in ranking.standings:
+        (repeat,) = standing.model.repeats
+        labels, predicted = found.labels, repeat.predicted
+        expected = {
+            "accuracy": np.mean(labels == predicted),
+            "macro_f1": f1_score(labels, predicted, average="macro"),
+            "balanced_accuracy": balanced_accuracy_score(labels, predicted),
+            "top5": top_k_accuracy_score(labels, repeat.probabilities, k=5),
+        }
+        for name, value in expected.items():
+            assert standing.scores[name].value == pytest.approx(value, abs=1e-9)
+
+
+def test_the_interval_of_one_runs_accuracy_is_wilsons(
+    three: tuple[Comparison, Ranking],
+) -> None:
+    score = three[1].standings[0].scores["accuracy"]
+    hits = round(score.value * IMAGES)
+    assert (score.low, score.high) == pytest.approx(wilson_interval(hits, IMAGES))
+    assert math.isnan(score.std)
+
+
+def test_p_values_are_those_of_the_exact_mcnemar_test(
+    three: tuple[Comparison, Ranking],
+) -> None:
+    found, ranking = three
+    assert len(ranking.pairs) == 3
+    for pair in ranking.pairs:
+        a, b = (ranking.standings[n].model.repeats[0] for n in (pair.a, pair.b))
+        a_right, b_right = (r.predicted == found.labels for r in (a, b))
+        only_a, only_b = (a_right & ~b_right).sum(), (b_right & ~a_right).sum()
+        expected = binomtest(int(only_a), int(only_a + only_b)).pvalue
+        assert pair.p == pytest.approx(expected, abs=1e-9)
+        assert pair.difference == pytest.approx((only_a - only_b) / IMAGES)
+        assert pair.p <= pair.p_holm <= min(1, 3 * pair.p) + 1e-12
+        assert pair.f1_low <= pair.f1_difference <= pair.f1_high
+
+
+def test_what_cannot_be_told_apart_stands_together(
+    three: tuple[Comparison, Ranking],
+) -> None:
+    ranking = three[1]
+    assert ranking.alike == [range(2), range(2, 3)]
+    assert ranking.pair(1, 0).p_holm > 0.05 > ranking.pair(0, 2).p_holm
+    assert (ranking.pair(0, 1).needed or 0) > IMAGES
+
+
+def test_models_can_be_ranked_by_macro_f1() -> None:
+    ranking = rank(compared([run("a", 0.5), run("b", 2.0)]), "macro_f1", resamples=100)
+    assert [s.model.title for s in ranking.standings] == ["b", "a"]
+    assert ranking.standings[0].costs["macs"] == 2e6
+    assert math.isnan(ranking.standings[0].costs["params"])
+
+
+def test_repeats_are_averaged_and_their_spread_is_told() -> None:
+    runs = [run("a", 1.0, seed) for seed in range(3)]
+    found = compared([*runs, *(run("b", 1.5, seed) for seed in range(3))])
+    ranking = rank(found, resamples=100)
+    standing = ranking.standings[1]
+    (model,) = [model for model in found.models if model.title == "a"]
+    each = [np.mean(r.predicted == found.labels) for r in model.repeats]
+    score = standing.scores["accuracy"]
+    assert score.value == pytest.approx(np.mean(each))
+    assert score.std == pytest.approx(np.std(each, ddof=1))
+    # Three runs on the same images tell more than one, but less than three times that.
+    hits = round(score.value * IMAGES)
+    low, high = wilson_interval(hits, IMAGES)
+    thrice_low, thrice_high = wilson_interval(3 * hits, 3 * IMAGES)
+    assert thrice_high - thrice_low < score.high - score.low < high - low
+    f1 = standing.scores["macro_f1"]
+    expected = [
+        f1_score(found.labels, r.predicted, average="macro") for r in model.repeats
+    ]
+    assert f1.value == pytest.approx(np.mean(expected))
+    assert f1.std == pytest.approx(np.std(expected, ddof=1))
+
+
+def test_a_model_alone_is_ranked() -> None:
+    ranking = rank(compared([run("a", 1.0)]), resamples=50)
+    assert ranking.pairs == []
+    assert ranking.alike == [range(1)]
+
+
+def test_models_that_always_agree_have_p_one() -> None:
+    twin = run("a", 1.0)
+    same = TestedRun(**{**vars(run("b", 1.0)), "predictions": twin.predictions})
+    (pair,) = rank(compared([twin, same]), resamples=50).pairs
+    assert pair.p == pair.p_holm == pair.f1_p == 1
+    assert pair.needed is None

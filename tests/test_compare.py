@@ -1,0 +1,129 @@
+"""The command `compare`, on runs in a real store."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clothing_lightning import compare
+from clothing_lightning.tracking.read import all_runs
+from clothing_lightning.tracking.tested import COMPARES_TAG
+from tests.stored_runs import store_run
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def two_models() -> None:
+    for seed in range(2):
+        params = {"seed_everything": str(seed)}
+        for name, skill in (("good", 3.0), ("bad", 0.2)):
+            settings = {**params, "model": name}
+            store_run(f"{name}-seed{seed}", skill=skill, params=settings)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The message that some words end in."""
+    assert compare.main(words) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error
+
+
+def test_an_experiment_is_ranked(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_models()
+    assert compare.main(["--experiment", "clothes"]) == 0
+    shown = capsys.readouterr().out
+    assert "good has the highest accuracy" in shown
+    assert "It is better than bad and all below it beyond chance" in shown
+    folder = workplace / "reports" / "clothes"
+    ranking = pd.read_csv(folder / "comparison.csv")
+    assert list(ranking["model"]) == ["good", "bad"]
+    assert list(ranking["repeats"]) == [2, 2]
+    pairs = pd.read_csv(folder / "pairs.csv")
+    assert list(pairs["better"]) == ["good"]
+    assert pairs["p_holm"][0] < 0.05
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "good" in page
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    assert (folder / "comparison.md").read_text().startswith("# ")
+
+
+def test_a_comparison_is_kept_as_a_run_and_not_compared_itself(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_models()
+    for _ in range(2):
+        assert compare.main(["--experiment", "clothes"]) == 0
+        assert "good has the highest accuracy" in capsys.readouterr().out
+    kept = [run for run in all_runs() if COMPARES_TAG in run.tags]
+    assert len(kept) == 2
+    compared = set(kept[0].tags[COMPARES_TAG].split())
+    assert compared == {r.run_id for r in all_runs() if COMPARES_TAG not in r.tags}
+    assert kept[0].artifact("comparison/index.html").is_file()
+    assert kept[0].status == "FINISHED"
+    ranking = pd.read_csv(workplace / "reports" / "clothes" / "comparison.csv")
+    assert len(ranking) == 2
+
+
+def test_it_need_not_be_kept() -> None:
+    two_models()
+    assert compare.main(["good", "bad", "--no-log"]) == 0
+    assert not [run for run in all_runs() if COMPARES_TAG in run.tags]
+
+
+def test_models_can_be_ranked_by_macro_f1_into_a_folder_of_choice(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_models()
+    words = ["good", "bad", "--rank-by", "macro_f1", "--out", "here", "--title", "Mine"]
+    assert compare.main(words) == 0
+    assert "good has the highest macro F1" in capsys.readouterr().out
+    assert (workplace / "here" / "comparison.md").read_text().startswith("# Mine\n")
+
+
+def test_other_test_images_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    store_run("a")
+    store_run("b", test=range(30, 90))
+    assert compare.main(["a", "b", "--no-log"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "warning: The models were tested on different images (" in shown
+    assert "compared on the 30 that all of them tested" in shown
+
+
+def test_runs_without_a_shared_image_are_refused(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_run("a")
+    store_run("b", test=range(60, 90))
+    assert "no image was tested by all of them" in refused(capsys, "a", "b")
+    assert not (workplace / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rank-by", "accuracy"], "no run is named"),
+        (["nothing"], "run 'nothing' is not in"),
+        (["a", "--rank-by", "loss"], "--rank-by: invalid choice: 'loss'"),
+        (["a", "--ouput", "x"], "unrecognized arguments: --ouput"),
+        (["a", "--filter", "x"], "--filter: chooses among the runs of --experiment"),
+        (["a", "--out", "mlruns"], "holds files that are not of a comparison"),
+        (["stopped"], "none of 1 runs has test predictions. Not finished, left out:"),
+    ],
+)
+def test_mistakes_are_told_in_one_message(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_run("a")
+    store_run("stopped", status="KILLED")
+    assert message in refused(capsys, *words)
+
+
+def test_without_words_it_says_what_it_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert compare.main([]) == 2
+    assert "usage: python -m clothing_lightning.compare" in capsys.readouterr().out

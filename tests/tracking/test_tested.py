@@ -1,0 +1,149 @@
+"""Choosing and reading the runs that are compared, from a real store."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from clothing_lightning.analysis.comparison import TestedRun
+from clothing_lightning.errors import ConfigError, RunError
+from clothing_lightning.tracking.read import EVALUATES_TAG, find_run
+from clothing_lightning.tracking.tested import (
+    COMPARES_TAG,
+    chosen_runs,
+    photo,
+    read_tested,
+    run_links,
+    usable,
+)
+from tests.stored_runs import store_run
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def names(references: list[str], experiments: list[str] | None = None) -> list[str]:
+    return [run.name for run in chosen_runs(references, experiments or [], "")]
+
+
+def test_runs_are_chosen_by_id_name_or_name_without_seed() -> None:
+    ids = [store_run(f"net-seed{n}") for n in range(2)]
+    store_run("other")
+    assert names([ids[0]]) == names([ids[0][:9]]) == names(["net-seed0"])
+    assert names(["net"]) == ["net-seed1", "net-seed0"]  # the newest first
+    assert names(["net-seed0", "net"]) == ["net-seed1", "net-seed0"]
+
+
+def test_a_run_that_stands_for_several_means_those() -> None:
+    parent = store_run("net", tags={"series": "{}"})
+    for number in range(2):
+        store_run(f"net, seed {number}", tags={"mlflow.parentRunId": parent})
+    assert names(["net"]) == ["net, seed 1", "net, seed 0"]
+
+
+def test_all_runs_of_an_experiment_are_chosen_or_those_that_meet_a_condition() -> None:
+    store_run("a", skill=1.0)
+    store_run("b", skill=2.0)
+    store_run("c", experiment="shoes")
+    assert names([], ["clothes"]) == ["b", "a"]
+    chosen = chosen_runs([], ["clothes"], "metrics.`model/macs` > 0.9e9")
+    assert [run.name for run in chosen] == ["a"]
+
+
+def test_a_condition_that_mlflow_does_not_understand_is_told() -> None:
+    store_run("a")
+    with pytest.raises(ConfigError, match=r"--filter: 'accuracy is good' is not"):
+        chosen_runs([], ["clothes"], "accuracy is good")
+
+
+def test_an_unknown_run_is_told_with_its_closest_names() -> None:
+    store_run("resnet18-seed0")
+    with pytest.raises(RunError, match=r"'resnet81' is not in .*names: resnet18,"):
+        chosen_runs(["resnet81"], [], "")
+
+
+def test_an_unknown_experiment_is_told_with_those_there_are() -> None:
+    store_run("a")
+    with pytest.raises(RunError, match=r"'cloths' is not in .*Default, clothes\."):
+        chosen_runs([], ["cloths"], "")
+
+
+def test_runs_that_cannot_be_compared_are_left_out() -> None:
+    of = store_run("a")
+    store_run("stopped", status="KILLED")
+    store_run("earlier comparison", tags={COMPARES_TAG: of})
+    store_run("all seeds", tags={"series": "{}"})
+    store_run("a again", tags={EVALUATES_TAG: of})
+    store_run("a elsewhere", tags={EVALUATES_TAG: of}, test=range(30))
+    every = chosen_runs([], ["clothes"], "")
+    kept, told = usable(every)
+    assert [run.name for run in kept] == ["a elsewhere", "a"]
+    assert len(told) == 1
+    assert told[0].startswith("Not finished, left out: stopped (")
+
+
+def test_what_is_compared_of_a_run_is_read() -> None:
+    preprocessing = '{"image_size": 224, "mean": [0.5], "std": [1], "crop_pct": 0.875}'
+    run_id = store_run(
+        "net",
+        params={"data.fold": "1 of 5", "data.split.seed": "4", "data.root": "/x"},
+        tags={"preprocessing": preprocessing},
+    )
+    (run,), told = read_tested([find_run(run_id)])
+    assert told == []
+    assert (run.run_id, run.name, run.fold) == (run_id, "net", "1 of 5")
+    assert run.seeds == "seed 0, split seed 4"
+    assert run.recipe == {"model": "net"}
+    assert run.preprocessing == "224 px, centre 0.875, gray"
+    assert len(run.tested) == len(run.predictions) == 60
+    assert len(run.learnt) == 30
+    assert run.manifest["width"].sum() == 90 * 30
+    assert run.validation is not None
+    assert run.history is None
+
+
+def test_a_run_without_predictions_is_told() -> None:
+    run_id = store_run("net")
+    find_run(run_id).artifact("predictions/test.parquet").unlink()
+    found, told = read_tested([find_run(run_id)])
+    assert found == []
+    assert "has no artifact 'predictions/test.parquet'" in told[0]
+
+
+def test_an_evaluation_has_learnt_what_the_evaluated_run_has() -> None:
+    of = store_run("net", train=range(200, 220))
+    again = store_run("net on others", train=(), tags={EVALUATES_TAG: of})
+    (run,), _ = read_tested([find_run(again)])
+    assert run.learnt == {f"{n:064x}" for n in range(200, 220)}
+
+
+def read_from(root: Path) -> TestedRun:
+    (run,), _ = read_tested([find_run(store_run("net", root=root))])
+    return run
+
+
+def test_a_photo_is_found_where_it_lies_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    (data / "clothes").mkdir(parents=True)
+    (data / "clothes" / "1.jpg").write_bytes(b"photo")
+    content = hashlib.sha256(b"photo").hexdigest()
+    run = read_from(tmp_path / "elsewhere" / "clothes")
+    assert photo([run], "1.jpg", content) is None
+    monkeypatch.setenv("CLOTHING_DATA", str(data))
+    assert photo([run], "1.jpg", content) == b"photo"
+    assert photo([run], "1.jpg", "0" * 64) is None  # another photo of this name
+    assert photo([run], "2.jpg", content) is None
+
+
+def test_no_photo_outside_of_the_data_is_read(tmp_path: Path) -> None:
+    (tmp_path / "clothes").mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    content = hashlib.sha256(b"secret").hexdigest()
+    run = read_from(tmp_path / "clothes")
+    assert photo([run], "../secret", content) is None
+    assert photo([run], str(tmp_path / "secret"), content) is None
+
+
+def test_runs_in_a_folder_have_no_links() -> None:
+    assert run_links([find_run(store_run("net"))]) == {}
