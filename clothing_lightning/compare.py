@@ -64,11 +64,13 @@ def _compare(words: list[str]) -> int:
 
     from clothing_lightning.analysis.comparison import compared
     from clothing_lightning.analysis.ranking import rank
+    from clothing_lightning.analysis.shared_images import listed
 
     found = compared(runs)
     found = replace(found, remarks=(*told, *found.remarks))
     ranking = rank(found, options.rank_by)
-    title = options.title or f"Comparison: {_file_name(options)}"
+    what = ", ".join(options.experiment) or listed([m.title for m in found.models])
+    title = options.title or f"Comparison: {what}"
     command = f"python -m clothing_lightning.compare {shlex.join(words)}"
     _write(found, ranking, past, folder, title, command)
     from clothing_lightning.reports.comparison_text import show

@@ -99,6 +99,10 @@ class Pair:
     f1_p_holm: float
     needed: int | None
 
+    def corrected(self, by: RankedBy) -> float:
+        """The corrected p of the difference in accuracy or macro F1."""
+        return self.p_holm if by == "accuracy" else self.f1_p_holm
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -120,6 +124,10 @@ class Ranking:
         """The pair of two places, in any order."""
         first, second = sorted((a, b))
         return next(p for p in self.pairs if (p.a, p.b) == (first, second))
+
+    def p(self, a: int, b: int) -> float:
+        """Of the difference in what they are ranked by, corrected for all pairs."""
+        return self.pair(a, b).corrected(self.by)
 
 
 def rank(
@@ -231,6 +239,5 @@ def _whole(shares: NDArray[np.float64]) -> NDArray[np.int64]:
 def _alike(count: int, pairs: Sequence[Pair], by: RankedBy) -> list[range]:
     p_values = np.ones((count, count))
     for pair in pairs:
-        p = pair.p_holm if by == "accuracy" else pair.f1_p_holm
-        p_values[pair.a, pair.b] = p_values[pair.b, pair.a] = p
+        p_values[pair.a, pair.b] = p_values[pair.b, pair.a] = pair.corrected(by)
     return indistinguishable(p_values, ALPHA)

@@ -62,23 +62,25 @@ def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
 
 def _leaders(ranking: Ranking, n: int) -> str:
     """Which models cannot be told from the best, and what would be needed to."""
-    last = max(ranking.alike[0])
-    if last == 0:
-        second = ranking.standings[1].model.title
-        return (
-            f"It is better than {second} and all below it beyond chance (p < {SURE}, "
-            "corrected for all pairs)."
-        )
-    names = [standing.model.title for standing in ranking.standings[1 : last + 1]]
-    needed = ranking.pair(0, 1).needed
-    advice = ""
-    if needed is not None:
-        images = f"about {estimate_text(needed)} test images"
-        advice = f" To tell the first two apart would take {images}."
-    return (
-        f"It cannot be told apart from {_and(names)} at n = {n:,} (p of every pair at "
-        f"least {SURE}, corrected for all pairs).{advice}"
+    rivals = [
+        standing.model.title
+        for place, standing in enumerate(ranking.standings[1:], 1)
+        if ranking.p(0, place) >= SURE
+    ]
+    corrected = ", corrected for all pairs" if len(ranking.pairs) > 1 else ""
+    if not rivals:
+        others = [standing.model.title for standing in ranking.standings[1:]]
+        whom = others[0] if len(others) == 1 else f"all {len(others)} others"
+        return f"It is better than {whom} beyond chance (p < {SURE}{corrected})."
+    told = (
+        f"It cannot be told apart from {_and(rivals)} at n = {n:,} (p of at least "
+        f"{SURE}{corrected})."
     )
+    needed = ranking.pair(0, 1).needed
+    if ranking.by == "accuracy" and needed is not None and needed > n:
+        images = f"about {estimate_text(needed)} test images"
+        told += f" To tell the first two apart would take {images}."
+    return told
 
 
 def _front_sentence(ranking: Ranking) -> list[str]:
