@@ -240,10 +240,7 @@ def of_accuracy(
         return
     rights = [hits > 0 for hits, _ in counts]
     pairs = list(zip(rights[::2], rights[1::2], strict=True))
-    differences = [
-        paired_difference_interval(int((a & ~b).sum()), int((b & ~a).sum()), len(a))
-        for a, b in pairs
-    ]
+    differences = [paired_difference_interval(a.astype(float) - b) for a, b in pairs]
     yield "A - B Bonett-Price", *_coverage(differences, truths[0] - truths[1])
     yield (
         "A - B McNemar p < 0.05",

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product, takewhile
 from pathlib import Path
@@ -228,13 +229,14 @@ def answered(
         return EXIT_USER_ERROR
 
 
-def claim_folder(folder: Path, marker: str, what: str) -> None:
+def claim_folder(folder: Path, marker: str, what: str, begins: str = "") -> None:
     """Refuse a folder for results (``--out``) before the work is done.
 
     Args:
         folder: Made later, if it is not there.
         marker: The file by which earlier results are known, which may be replaced.
         what: The results, such as ``an audit``.
+        begins: How that file begins.
 
     Raises:
         StorageError: If it cannot be written, or holds something else.
@@ -245,7 +247,10 @@ def claim_folder(folder: Path, marker: str, what: str) -> None:
             f"--out: '{there}' is {'not to be written' if there.is_dir() else 'a file'}"
             ". Name another folder."
         )
-    if folder.exists() and any(folder.iterdir()) and not (folder / marker).is_file():
+    ours = False
+    with suppress(OSError, UnicodeDecodeError):
+        ours = (folder / marker).read_text(encoding="utf-8").startswith(begins)
+    if folder.exists() and any(folder.iterdir()) and not ours:
         raise StorageError(
             f"--out: '{folder}' holds files that are not of {what}. Name another "
             "folder, or a new one below it."

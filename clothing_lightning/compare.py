@@ -27,7 +27,7 @@ real, what each model costs, and where they differ. One page, which needs no ser
   ... compare --experiment clothing-dataset --filter "metrics.`test/accuracy` > 0.8"
 
   --rank-by WHAT     accuracy (default) or macro_f1
-  --out FOLDER       where the results go; by default reports/<experiment or first run>/
+  --out FOLDER       where the results go; by default reports/<experiments and runs>/
   --title TEXT       of the page
   --no-log           do not keep the comparison as a run in MLflow
 
@@ -37,7 +37,8 @@ Exit codes: 0 compared; 2 something to put right (one message says what); 130
 interrupted.
 """
 PAGE = "index.html"
-MARKER = "comparison.csv"
+RANKING, PAIRS, TEXT = "comparison.csv", "pairs.csv", "comparison.md"
+NAME_CHARACTERS = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,12 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(words: list[str]) -> int:
+    if {"-h", "--help"} & set(words):
+        sys.stdout.write(HELP)
+        return 0
     options = _options(words)
     from clothing_lightning.training.noise import quiet_libraries
 
     quiet_libraries()
     folder = options.out or Path("reports") / _file_name(options)
-    claim_folder(folder, MARKER, "a comparison")
+    claim_folder(folder, RANKING, "a comparison", begins="model,repeats,accuracy,")
     past, runs, told = _read(options)
     from dataclasses import replace
 
@@ -102,9 +106,10 @@ def _options(words: list[str]) -> argparse.Namespace:
 
 
 def _file_name(options: argparse.Namespace) -> str:
-    """What the comparison is called: of its experiments, else of its first run."""
-    name = " ".join(options.experiment) or options.runs[0]
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip(".")
+    """What the comparison is called: by its experiments and runs."""
+    name = " ".join([*options.experiment, *options.runs])
+    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    return plain[:NAME_CHARACTERS].strip(".")
 
 
 def _read(
@@ -148,10 +153,10 @@ def _write(
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text.ranking_table(ranking).to_csv(folder / MARKER, index=False)
-        text.pairs_table(ranking).to_csv(folder / "pairs.csv", index=False)
+        text.ranking_table(ranking).to_csv(folder / RANKING, index=False)
+        text.pairs_table(ranking).to_csv(folder / PAIRS, index=False)
         written = text.markdown(found, ranking, title=title)
-        (folder / "comparison.md").write_text(written, encoding="utf-8")
+        (folder / TEXT).write_text(written, encoding="utf-8")
         (folder / PAGE).write_text(page, encoding="utf-8")
     except OSError as err:
         raise StorageError(
@@ -166,7 +171,8 @@ def _log(
     from clothing_lightning.tracking.tested import log_comparison
 
     compared = {run.run_id for model in found.models for run in model.runs}
-    log_comparison([r for r in past if r.run_id in compared], folder, name, command)
+    files = [folder / file for file in (PAGE, TEXT, RANKING, PAIRS)]
+    log_comparison([r for r in past if r.run_id in compared], files, name, command)
 
 
 if __name__ == "__main__":

@@ -91,14 +91,13 @@ def _evaluate(words: list[str]) -> int:
     from clothing_lightning.training.noise import quiet_libraries
 
     quiet_libraries()
-    from clothing_lightning.tracking.read import find_run
     from clothing_lightning.training.evaluating import evaluate_on, read_manifest
     from clothing_lightning.training.memory import keep_freed_memory
     from clothing_lightning.training.recording import record_evaluation
-    from clothing_lightning.training.restoring import find_files, restore, trained_run
+    from clothing_lightning.training.restoring import find_files, restore, run_called
 
     keep_freed_memory()
-    run = trained_run(find_run(names[0]))
+    run = run_called(names[0])
     model = restore(find_files(names[0]), options.device)
     images = _images(run, names[1:], flags, options.split, model.crops_to_boxes)
     evaluation = evaluate_on(

@@ -185,12 +185,16 @@ def _predict(words: list[str]) -> int:
         return 0
     options = _parsed(words)
     _check(options)
+    from clothing_lightning.reports.predicted import sheet_files
     from clothing_lightning.training.memory import keep_freed_memory
 
     keep_freed_memory()
     run, *images = options.words
     predictor = Predictor(run, device=options.device, batch_size=options.batch)
     paths = list(photo_paths(images))
+    if options.sheet:
+        for file in sheet_files(options.sheet, len(paths)):
+            _require_new("--sheet", file)
     if predictor.model.crops_to_boxes:
         _tell(
             "note: this run was trained on garments cut out of their photos; here it "
@@ -224,12 +228,22 @@ def _check(options: argparse.Namespace) -> None:
                 f"{word}: there is no such file or folder. Name images or folders of "
                 "images after the run."
             )
+    _check_targets(options)
+
+
+def _check_targets(options: argparse.Namespace) -> None:
     for option in ("csv", "sheet"):
         if file := getattr(options, option):
             _require_new(f"--{option}", file)
+    if options.csv and options.csv == options.sheet:
+        raise ConfigError(f"--csv: '{options.csv}' is that of --sheet. Name two files.")
     folder = options.explain
     if folder and folder.exists() and not folder.is_dir():
         raise StorageError(f"--explain: '{folder}' is a file. Name a folder.")
+    if folder and folder.is_dir() and any(folder.iterdir()):
+        raise StorageError(
+            f"--explain: '{folder}' is not empty. Empty it, or name another folder."
+        )
 
 
 def _require_new(option: str, file: Path) -> None:
@@ -282,16 +296,12 @@ def _write(
             predicted.write_csv(found, options.csv)
         if options.sheet:
             files = predicted.sheet_files(options.sheet, len(found))
-            for file in files:
-                _require_new("--sheet", file)
             predicted.write_sheet(found, files, predictor.title)
             _tell_of_pages(files, len(found))
         if options.explain:
             from clothing_lightning.training.explaining import write_explanations
 
             write_explanations(predictor.model, found, options.explain)
-    except StorageError:
-        raise
     except OSError as err:
         raise StorageError(
             f"{err.filename or 'the results'}: cannot be written ({err.strerror}). "

@@ -62,7 +62,8 @@ def test_a_comparison_is_kept_as_a_run_and_not_compared_itself(
     assert len(kept) == 2
     compared = set(kept[0].tags[COMPARES_TAG].split())
     assert compared == {r.run_id for r in all_runs() if COMPARES_TAG not in r.tags}
-    assert kept[0].artifact("comparison/index.html").is_file()
+    files = {file.name for file in kept[0].artifact("comparison").iterdir()}
+    assert files == {"index.html", "comparison.md", "comparison.csv", "pairs.csv"}
     assert kept[0].status == "FINISHED"
     ranking = pd.read_csv(workplace / "reports" / "clothes" / "comparison.csv")
     assert len(ranking) == 2
@@ -120,6 +121,33 @@ def test_mistakes_are_told_in_one_message(
     store_run("a")
     store_run("stopped", status="KILLED")
     assert message in refused(capsys, *words)
+
+
+def test_files_that_are_not_its_own_are_not_written_over(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_run("a")
+    mine = workplace / "mine"
+    mine.mkdir()
+    (mine / "comparison.csv").write_text("my own\n")
+    assert "not of a comparison" in refused(capsys, "a", "--out", "mine")
+    assert (mine / "comparison.csv").read_text() == "my own\n"
+
+
+def test_many_experiments_have_a_folder_of_a_short_name(workplace: Path) -> None:
+    names = [f"an experiment with a rather long name {n}" for n in range(9)]
+    for name in names:
+        store_run("a", experiment=name)
+    assert compare.main(["--experiment", *names, "--no-log"]) == 0
+    (folder,) = (workplace / "reports").iterdir()
+    assert len(folder.name) <= 100
+
+
+def test_help_is_shown_wherever_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert compare.main(["--experiment", "clothes", "--help"]) == 0
+    assert "usage: python -m clothing_lightning.compare" in capsys.readouterr().out
 
 
 def test_without_words_it_says_what_it_does(

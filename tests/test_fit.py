@@ -253,7 +253,7 @@ def test_sigterm_ends_cleanly(words: list[str], experiment: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "Continue with" in out

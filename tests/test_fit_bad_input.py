@@ -202,7 +202,7 @@ def test_a_run_whose_folder_cannot_be_made_has_failed(
     in_the_way.write_text("mine")
     assert fit.main([str(experiment)]) == 2
     message = (
-        f"'{in_the_way.resolve()}/*': results cannot be written there (Not a "
+        f"'{in_the_way}/*': results cannot be written there (Not a "
         "directory). Free some space, change its permissions, or start from another*"
     )
     assert fnmatchcase(the_message(capfd.readouterr().err), message)

@@ -155,7 +155,7 @@ def test_explanations_have_a_file_for_each_photo(
     names = [path.name for path in sorted(folder.iterdir())]
     assert names == ["0001_000.png", "0002_000.png", "0003_000.png"]
     assert predict.main(words) == 2
-    assert "0001_000.png' is there already" in capsys.readouterr().err
+    assert "is not empty. Empty it, or name another folder." in capsys.readouterr().err
 
 
 def test_names_of_photos_stay_in_the_folder_of_explanations(

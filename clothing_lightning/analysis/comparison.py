@@ -228,7 +228,7 @@ def _models(
             images = frozenset(run.tested.index)
             # Folds of the same seeds are one repeat; other images make another.
             folds = repeats.setdefault((run.seeds, "" if run.fold else images), {})
-            first = folds.setdefault((run.fold, images), run)
+            first = folds.setdefault((run.fold, images, run.learnt), run)
             if first is not run:
                 remarks.append(
                     f"{run.name} ({run.run_id[:8]}) has the settings, seeds and images "

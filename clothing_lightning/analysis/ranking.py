@@ -1,6 +1,7 @@
 """Which model is best, how sure that is, and what each costs."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -16,6 +17,7 @@ from clothing_lightning.analysis.significance import (
     holm,
     images_needed,
     indistinguishable,
+    paired_difference_interval,
     sign_flip_test,
 )
 
@@ -32,7 +34,7 @@ COSTS = {
 
 TOP_K = 5
 ALPHA = 0.05
-_PARTS = 60  # shares of up to six repeats are whole numbers of sixtieths
+_MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Pair:
         a: Place of the better one, from 0.
         b: Place of the other.
         difference: Accuracy of a less that of b.
+        low: Lower end of its 95 % interval.
+        high: Its upper end.
         p: Of that difference: exact McNemar, and its like for several repeats.
         p_holm: Corrected for all pairs.
         f1_difference: Macro F1 of a less that of b.
@@ -83,13 +87,15 @@ class Pair:
         f1_high: Its upper end.
         f1_p: Of the difference of macro F1, from the paired bootstrap.
         f1_p_holm: Corrected for all pairs.
-        needed: Test images that would tell them apart with a power of 0.8; None where
-            they are equally accurate.
+        needed: Test images that would tell their accuracies apart with a power of 0.8,
+            corrected for all pairs (Bonferroni); None where they are the same.
     """
 
     a: int
     b: int
     difference: float
+    low: float
+    high: float
     p: float
     p_holm: float
     f1_difference: float
@@ -205,35 +211,49 @@ def _pairs(compared: Comparison, order: Sequence[int], drawn: Bootstrap) -> list
     places = list(combinations(range(len(order)), 2))
     shares = [np.nansum(rights[a] - rights[b], axis=0) for a, b in places]
     f1, f1_places = drawn.macro_f1, [(order[a], order[b]) for a, b in places]
-    p_values = np.array([sign_flip_test(_whole(share)) for share in shares])
+    parts = _parts(compared)
+    p_values = np.array([sign_flip_test(_whole(share, parts)) for share in shares])
     f1_p_values = np.array([f1.p_value(*both) for both in f1_places])
     corrected, f1_corrected = holm(p_values), holm(f1_p_values)
     found = []
     for number, (a, b) in enumerate(places):
         both, share = f1_places[number], shares[number]
-        low, high = f1.difference_interval(*both)
+        difference = float(share.sum() / trials.sum())
+        # As each image would differ, were all of them tested equally often.
+        each = difference + (share - difference * trials) / trials.mean()
+        low, high = paired_difference_interval(each.clip(-1, 1))
+        f1_low, f1_high = f1.difference_interval(*both)
         found.append(
             Pair(
                 a=a,
                 b=b,
-                difference=float(share.sum() / trials.sum()),
+                difference=difference,
+                low=low,
+                high=high,
                 p=float(p_values[number]),
                 p_holm=float(corrected[number]),
                 f1_difference=f1.difference(*both),
-                f1_low=low,
-                f1_high=high,
+                f1_low=f1_low,
+                f1_high=f1_high,
                 f1_p=float(f1_p_values[number]),
                 f1_p_holm=float(f1_corrected[number]),
-                needed=images_needed(share / trials),
+                needed=images_needed(share / trials, alpha=ALPHA / len(places)),
             )
         )
     return found
 
 
-def _whole(shares: NDArray[np.float64]) -> NDArray[np.int64]:
+def _parts(compared: Comparison) -> int:
+    """The smallest number of which all shares of repeats are whole parts."""
+    repeats = [Counter(r.test for r in model.repeats) for model in compared.models]
+    parts = math.lcm(*(count for counted in repeats for count in counted.values()))
+    return min(parts, _MOST_PARTS)
+
+
+def _whole(shares: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
     """Differences of shares as the smallest whole numbers that keep their ratios."""
-    parts = np.rint(shares * _PARTS).astype(np.int64)
-    return parts // max(int(np.gcd.reduce(parts)), 1) if len(parts) else parts
+    whole = np.rint(shares * parts).astype(np.int64)
+    return whole // max(int(np.gcd.reduce(whole)), 1) if len(whole) else whole
 
 
 def _alike(count: int, pairs: Sequence[Pair], by: RankedBy) -> list[range]:

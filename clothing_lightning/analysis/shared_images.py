@@ -54,7 +54,7 @@ def leave_out_learnt(tables: Tables, remarks: list[str]) -> None:
                 path = str(repeat.table.loc[min(learnt), "path"])
                 remarks.append(
                     f"{title} ({repeat.runs[0].run_id[:8]}) was tested on "
-                    f"{_images(len(learnt))} that it had been trained on, such as "
+                    f"{_images(len(learnt))} that it had learnt from, such as "
                     f"{path}. They are left out for all."
                 )
             leaked |= learnt

@@ -162,19 +162,19 @@ def indistinguishable(
 
 
 def paired_difference_interval(
-    b: float, c: float, n: float, confidence: float = 0.95
+    differences: NDArray[np.floating], confidence: float = 0.95
 ) -> tuple[float, float]:
     """Interval of the difference of two accuracies on the same images.
 
     Adjusted Wald interval: Bonett and Price, "Adjusted Wald Confidence Interval for a
     Difference of Binomial Proportions Based on Paired Data", Journal of Educational and
-    Behavioral Statistics 37, 2012, doi:10.3102/1076998611411915. It lies around
-    ``(b - c) / (n + 2)``, a little nearer to 0 than the difference itself.
+    Behavioral Statistics 37, 2012, doi:10.3102/1076998611411915: one image is added
+    that only the first model gets right, and one that only the second does. It lies
+    therefore a little nearer to 0 than the difference itself.
 
     Args:
-        b: Images that only the first model gets right.
-        c: Images that only the second gets right.
-        n: All images, at least ``b + c``. None tells nothing: the interval is -1 to 1.
+        differences: For each image the share of the first model's repeats that are
+            right less that of the second's, -1 to 1. None: the interval is -1 to 1.
         confidence: Coverage, between 0 and 1.
 
     Returns:
@@ -183,13 +183,13 @@ def paired_difference_interval(
     Raises:
         ValueError: If an argument is out of its range.
     """
-    if min(b, c) < 0 or b + c > n:
-        raise ValueError(f"b = {b} and c = {c} of n = {n}: they are parts of n images.")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
-    only_a, only_b = (b + 1) / (n + 2), (c + 1) / (n + 2)
-    centre = only_a - only_b
-    variance = (only_a + only_b - centre**2) / (n + 2)
+    if len(differences) and np.abs(differences).max() > 1:
+        raise ValueError("differences: each lies between -1 and 1.")
+    count = len(differences) + 2
+    centre = float(differences.sum()) / count
+    variance = ((float(np.square(differences).sum()) + 2) / count - centre**2) / count
     margin = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance)
     return max(-1.0, centre - margin), min(1.0, centre + margin)
 

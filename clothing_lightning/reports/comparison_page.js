@@ -262,7 +262,8 @@ const percent = share => {
 // Pairs.
 
 const FIELDS = [
-  "a", "b", "difference", "p", "holm", "f1", "f1Low", "f1High", "f1P", "f1Holm", "needed",
+  "a", "b", "difference", "low", "high", "p", "holm", "f1", "f1Low", "f1High", "f1P", "f1Holm",
+  "needed",
 ];
 const pairs = new Map(data.pairs.map(row => {
   const pair = Object.fromEntries(FIELDS.map((name, place) => [name, row[place]]));
@@ -273,8 +274,9 @@ const pairs = new Map(data.pairs.map(row => {
 function pairOf(a, b) {
   const pair = pairs.get(Math.min(a, b) * data.models.length + Math.max(a, b));
   if (a < b || !pair) return pair;
-  const {difference, f1, f1Low, f1High} = pair;
-  return {...pair, difference: -difference, f1: -f1, f1Low: -f1High, f1High: -f1Low};
+  const {difference, low, high, f1, f1Low, f1High} = pair;
+  return {...pair, difference: -difference, low: -high, high: -low,
+    f1: -f1, f1Low: -f1High, f1High: -f1Low};
 }
 
 function choose(a, b) {
@@ -309,37 +311,36 @@ function drawAllPairs() {
 
 const Z = 1.959963984540054;
 
-// Adjusted Wald interval for paired proportions: Bonett and Price, 2012.
-function pairedInterval(b, c, n) {
-  const onlyA = (b + 1) / (n + 2), onlyB = (c + 1) / (n + 2), centre = onlyA - onlyB;
-  const margin = Z * Math.sqrt((onlyA + onlyB - centre ** 2) / (n + 2));
+// Adjusted Wald interval for paired proportions: Bonett and Price, 2012. `total` is the
+// sum of the differences of n images, `squares` that of their squares.
+function pairedInterval(total, squares, n) {
+  const centre = total / (n + 2);
+  const margin = Z * Math.sqrt(((squares + 2) / (n + 2) - centre ** 2) / (n + 2));
   return [Math.max(-1, centre - margin), Math.min(1, centre + margin)];
 }
 
-// Images that only one model gets right, of each class; parts of repeats count as parts.
-function discordant(a, b) {
-  const onlyA = new Float64Array(classes), onlyB = new Float64Array(classes);
+// Of each class the sum of the differences of its images, A less B, and of their squares.
+function gaps(a, b) {
+  const total = new Float64Array(classes), squares = new Float64Array(classes);
   const [rightA, rightB] = [outcome(a).right, outcome(b).right];
   labels.forEach((label, image) => {
     const gap = rightA[image] - rightB[image];
-    if (gap > 0) onlyA[label] += gap; else onlyB[label] -= gap;
+    total[label] += gap;
+    squares[label] += gap ** 2;
   });
-  return [onlyA, onlyB];
+  return [total, squares];
 }
 
-const sum = values => values.reduce((a, b) => a + b, 0);
-
-function tellNumbers(a, b, onlyA, onlyB) {
+function tellNumbers(a, b) {
   const pair = pairOf(a, b), [A, B] = [data.models[a], data.models[b]];
   const told = p => `${p < data.alpha ? "differ beyond chance" : "cannot be told apart"} (p ` +
     `${p < 0.001 ? "" : "= "}${chance(p)})`;
-  const needed = pair.needed === null || pair.holm < data.alpha ? "" :
+  const needed = pair.needed === null || pair.needed <= images || pair.holm < data.alpha ? "" :
     ` About ${Number(pair.needed.toPrecision(2)).toLocaleString("en")} test images would tell their accuracies apart.`;
   id("verdict").textContent = `By accuracy A and B ${told(pair.holm)}, by macro F1 they ` +
     `${told(pair.f1Holm)}, corrected for all pairs, at n = ${images.toLocaleString("en")}.${needed}`;
-  const [low, high] = pairedInterval(sum(onlyA), sum(onlyB), images);
   const rows = [
-    ["accuracy", A.accuracy, B.accuracy, pair.difference, low, high, pair.p, pair.holm],
+    ["accuracy", A.accuracy, B.accuracy, pair.difference, pair.low, pair.high, pair.p, pair.holm],
     ["macro F1", A.macro_f1, B.macro_f1, pair.f1, pair.f1Low, pair.f1High, pair.f1P, pair.f1Holm],
   ];
   const body = make("tbody");
@@ -387,12 +388,13 @@ function drawInterval(low, high, middle, scale) {
     draw("circle", {cx: x(middle), cy: 7, r: 3.5, fill: `var(--${colour})`}));
 }
 
-function tellGains(a, b, onlyA, onlyB) {
+function tellGains(a, b) {
+  const [total, squares] = gaps(a, b);
   const recall = (number, label) => outcome(number).confusion[label * (classes + 1)] / support[label];
   const rows = [];
   for (let label = 0; label < classes; label++) {
     if (!support[label]) continue;
-    const [low, high] = pairedInterval(onlyA[label], onlyB[label], support[label]);
+    const [low, high] = pairedInterval(total[label], squares[label], support[label]);
     const [ofA, ofB] = [recall(a, label), recall(b, label)];
     rows.push({label, ofA, ofB, difference: ofA - ofB, low, high, sure: low > 0 || high < 0});
   }
@@ -465,10 +467,9 @@ function compare() {
     id("verdict").textContent = "A and B are the same model. Choose another one.";
     return;
   }
-  const [onlyA, onlyB] = discordant(a, b);
-  tellNumbers(a, b, onlyA, onlyB);
+  tellNumbers(a, b);
   drawMatrices(a, b);
-  tellGains(a, b, onlyA, onlyB);
+  tellGains(a, b);
   tellImages(id("only-a"), id("only-a-title"), a, b, a, b);
   tellImages(id("only-b"), id("only-b-title"), a, b, b, a);
 }

@@ -110,8 +110,8 @@ def _head(compared: Comparison, ranking: Ranking) -> str:
 def _ranking(ranking: Ranking, links: Mapping[str, str]) -> str:
     note = (
         f"By {COLUMNS[ranking.by]}. Below each score: its 95 % interval over images; "
-        "± is the standard deviation over repeats. Models that share a letter cannot "
-        "be told apart."
+        "± is the standard deviation over repeats. Neighbours that share a letter "
+        "cannot be told apart."
     )
     return (
         f'<p class="small">{note}</p><div class="tools" hidden>'

@@ -197,7 +197,13 @@ def pairs_table(ranking: Ranking, pairs: Sequence[Pair]) -> str:
         [
             titles[pair.a],
             cell(breakable(titles[pair.b]), kind="other"),
-            cell(f"{pair.difference:+.3f}", pair.difference),
+            cell(
+                Html(
+                    f"{pair.difference:+.3f}"
+                    f"<small>{pair.low:+.3f} to {pair.high:+.3f}</small>"
+                ),
+                pair.difference,
+            ),
             cell(p_text(pair.p), pair.p),
             _p_cell(pair.p_holm),
             cell(

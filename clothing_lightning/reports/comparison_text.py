@@ -62,24 +62,21 @@ def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
 
 def _leaders(ranking: Ranking, n: int) -> str:
     """Which models cannot be told from the best, and what would be needed to."""
-    rivals = [
-        standing.model.title
-        for place, standing in enumerate(ranking.standings[1:], 1)
-        if ranking.p(0, place) >= SURE
-    ]
+    places = range(1, len(ranking.standings))
+    rivals = [place for place in places if ranking.p(0, place) >= SURE]
+    titles = [standing.model.title for standing in ranking.standings]
     corrected = ", corrected for all pairs" if len(ranking.pairs) > 1 else ""
     if not rivals:
-        others = [standing.model.title for standing in ranking.standings[1:]]
-        whom = others[0] if len(others) == 1 else f"all {len(others)} others"
+        whom = titles[1] if len(places) == 1 else f"all {len(places)} others"
         return f"It is better than {whom} beyond chance (p < {SURE}{corrected})."
     told = (
-        f"It cannot be told apart from {_and(rivals)} at n = {n:,} (p of at least "
-        f"{SURE}{corrected})."
+        f"It cannot be told apart from {_and([titles[place] for place in rivals])} at "
+        f"n = {n:,} (p of at least {SURE}{corrected})."
     )
-    needed = ranking.pair(0, 1).needed
+    needed = ranking.pair(0, rivals[0]).needed
     if ranking.by == "accuracy" and needed is not None and needed > n:
         images = f"about {estimate_text(needed)} test images"
-        told += f" To tell the first two apart would take {images}."
+        told += f" To tell it from {titles[rivals[0]]} would take {images}."
     return told
 
 
@@ -94,7 +91,8 @@ def _front_sentence(ranking: Ranking) -> list[str]:
     ]
     if len(names) == 1:
         return [f"No model is better or has fewer MACs than {names[0]}."]
-    return [f"Worth their MACs: {_and(names)}; every other model is beaten by one."]
+    rest = "; every other model is beaten by one" if len(names) < len(scores) else ""
+    return [f"Worth their MACs: {_and(names)}{rest}."]
 
 
 def _and(names: Sequence[str]) -> str:
@@ -140,6 +138,8 @@ def pairs_table(ranking: Ranking) -> pd.DataFrame:
                 "better": titles[pair.a],
                 "other": titles[pair.b],
                 "accuracy_difference": pair.difference,
+                "accuracy_low": pair.low,
+                "accuracy_high": pair.high,
                 "p": pair.p,
                 "p_holm": pair.p_holm,
                 "macro_f1_difference": pair.f1_difference,
@@ -182,13 +182,15 @@ def _pair_lines(ranking: Ranking) -> list[str]:
             [
                 _escaped(ranking.standings[place].model.title),
                 _escaped(ranking.standings[place + 1].model.title),
-                f"{pair.difference:+.3f}",
+                f"{pair.difference:+.3f} ({pair.low:+.3f} to {pair.high:+.3f})",
                 p_text(pair.p_holm),
-                f"{pair.f1_difference:+.3f} ({ends})",
                 "-" if pair.needed is None else estimate_text(pair.needed),
+                f"{pair.f1_difference:+.3f} ({ends})",
+                p_text(pair.f1_p_holm),
             ]
         )
-    header = ["better", "next", "accuracy", "p (Holm)", "macro F1", "images needed"]
+    header = ["better", "next", "accuracy", "p, Holm", "images needed"]
+    header += ["macro F1", "p, Holm"]
     return [
         "Differences between neighbours: exact McNemar test, and a paired bootstrap of "
         "macro F1; p is corrected for all pairs.",
@@ -274,7 +276,7 @@ def show(compared: Comparison, ranking: Ranking) -> None:
         console.print(_shown_costs(ranking))
     if any(letters_of(ranking)):
         console.print(
-            "Models that share a letter cannot be told apart.", highlight=False
+            "Neighbours that share a letter cannot be told apart.", highlight=False
         )
     for sentence in conclusions(compared, ranking):
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)

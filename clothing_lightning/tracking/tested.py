@@ -4,17 +4,19 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.analysis.comparison import TestedRun
+from clothing_lightning.analysis.comparison import LEARNT, TestedRun
 from clothing_lightning.analysis.recipes import (
     FOLD,
     recipe_of,
     seeds_of,
     without_repeat,
 )
+from clothing_lightning.analysis.shared_images import listed
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.data.table import read_cells
 from clothing_lightning.errors import ConfigError, DataError, RunError
@@ -23,6 +25,7 @@ from clothing_lightning.tracking.read import (
     PastRun,
     all_runs,
     children,
+    find_run,
     run_matches,
 )
 from clothing_lightning.tracking.run import TrackedRun
@@ -107,25 +110,38 @@ def _named(reference: str, every: Sequence[PastRun]) -> list[PastRun]:
 def usable(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
     """Leave out runs that cannot be compared, and those that only repeat others.
 
+    An evaluation counts where the run that it evaluates is not among the others, since
+    results on other images are not to be mixed with those of the run's own test.
+
     Returns:
         The others, and what to say of those left out.
     """
-    kept, unfinished = [], []
-    digests = {run.run_id: run.tags.get("test_digest") for run in runs}
+    kept, unfinished, again = [], [], []
+    own = {
+        run.run_id: run.tags.get("test_digest")
+        for run in runs
+        if run.status == "FINISHED"
+    }
     for run in runs:
         if run.series or COMPARES_TAG in run.tags:
             continue
+        named = f"{run.name} ({run.run_id[:8]})"
         of = run.tags.get(EVALUATES_TAG, "")
-        if of in digests and digests[of] == run.tags.get("test_digest"):
-            continue  # the same images again
-        if run.status == "FINISHED":
-            kept.append(run)
+        if run.status != "FINISHED":
+            unfinished.append(f"{named[:-1]}, {run.status})")
+        elif of in own or run.tags.get("stage") == "val":
+            if own.get(of) != run.tags.get("test_digest"):
+                again.append(named)
         else:
-            unfinished.append(f"{run.name} ({run.run_id[:8]}, {run.status})")
+            kept.append(run)
     told = []
     if unfinished:
-        more = f" and {len(unfinished) - 3} more" if len(unfinished) > 3 else ""
-        told.append(f"Not finished, left out: {', '.join(unfinished[:3])}{more}.")
+        told.append(f"Not finished, left out: {listed(unfinished, 3)}.")
+    if again:
+        told.append(
+            f"Evaluations on other images than the run's own test are left out: "
+            f"{listed(again, 3)}. Name them alone to compare them."
+        )
     return kept, told
 
 
@@ -149,26 +165,45 @@ def read_tested(runs: Sequence[PastRun]) -> tuple[list[TestedRun], list[str]]:
 
 
 def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
+    import numpy as np
     import pandas as pd
 
-    predictions = pd.read_parquet(run.artifact("predictions/test.parquet"))
     # Runs with the same digest have the same manifest.
     digest = run.split_digest or run.run_id
     if digest not in manifests:
         manifests[digest] = _manifest(run)
     manifest = manifests[digest]
+    recipe, seeds = recipe_of(run.params), seeds_of(run.params)
+    name, fold = run.name, run.params.get(FOLD, "")
+    if evaluated := run.tags.get(EVALUATES_TAG):
+        # It is the same model wherever it is tested; folds are pooled on the images
+        # that each has left out alone.
+        seeds, fold = f"{seeds}, fold {fold}" if fold else seeds, ""
+        origin = find_run(evaluated)
+        name = origin.name
+        learnt = _read(origin, "data/manifest.csv", read_cells)
+        learnt = learnt[learnt["split"].isin(LEARNT)]
+        manifest = pd.concat([manifest, learnt[["path", "sha256", "split"]]])
+    elif run.params.get("data.split.fraction", "1.0") == "1.0":
+        # Of the images themselves: the same recipe on others is another model.
+        contents = sorted(manifest["sha256"].dropna())
+        whole = hashlib.sha256("".join(contents).encode()).hexdigest()
+        recipe["data.images"] = f"{len(contents):,} ({whole[:8]})"
+    predictions = _read(run, "predictions/test.parquet", pd.read_parquet)
+    if not np.isfinite(predictions.iloc[:, 2:].to_numpy(dtype=float)).all():
+        raise RunError(f"run {named(run)}: predicts what is no number.")
     return TestedRun(
         run_id=run.run_id,
-        name=run.name,
-        recipe=recipe_of(run.params),
-        seeds=seeds_of(run.params),
-        fold=run.params.get(FOLD, ""),
+        name=name,
+        recipe=recipe,
+        seeds=seeds,
+        fold=fold,
         predictions=predictions,
         manifest=manifest,
-        validation=_optional(run, "predictions/val.parquet"),
+        validation=_optional(run, "predictions/val.parquet", pd.read_parquet),
         preprocessing=_preprocessing(run.tags.get("preprocessing", "")),
         metrics=run.metrics,
-        history=_optional(run, "reports/learning_curves.csv"),
+        history=_optional(run, "reports/learning_curves.csv", pd.read_csv),
         root=run.tags.get("image_root", ""),
     )
 
@@ -176,34 +211,53 @@ def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
 def _manifest(run: PastRun) -> "pd.DataFrame":
     import pandas as pd
 
-    manifest = read_cells(run.artifact("data/manifest.csv"))
+    manifest = _read(run, "data/manifest.csv", read_cells)
+    if missing := {"path", "sha256", "split"} - set(manifest.columns):
+        raise RunError(
+            f"run {named(run)}: its manifest has no column {min(missing)!r}."
+        )
     for column in manifest.columns.intersection(["width", "height"]):
-        manifest[column] = pd.to_numeric(manifest[column])
-    if evaluated := run.tags.get(EVALUATES_TAG):
-        # What it learnt from stands in the manifest of the run that was trained.
-        origin = [each for each in all_runs() if each.run_id == evaluated]
-        for each in origin:
-            learnt = read_cells(each.artifact("data/manifest.csv"))
-            learnt = learnt[learnt["split"].isin(["train", "val"])]
-            manifest = pd.concat([manifest, learnt[["path", "sha256", "split"]]])
+        manifest[column] = pd.to_numeric(manifest[column], errors="coerce")
     return manifest
 
 
-def _optional(run: PastRun, path: str) -> "pd.DataFrame | None":
-    import pandas as pd
+def named(run: PastRun) -> str:
+    """Name and start of the id."""
+    return f"{run.name} ({run.run_id[:8]})"
 
+
+def _read(
+    run: PastRun, path: str, reader: "Callable[[Path], pd.DataFrame]"
+) -> "pd.DataFrame":
+    """Read a table among the artifacts.
+
+    Raises:
+        RunError: If it is not there, or damaged.
+    """
+    file = run.artifact(path)
     try:
-        file = run.artifact(path)
+        return reader(file)
+    except (OSError, ValueError, KeyError) as err:  # the parsers' own are of these
+        raise RunError(
+            f"run {named(run)}: '{path}' cannot be read ({first_line(err)})."
+        ) from err
+
+
+def _optional(
+    run: PastRun, path: str, reader: "Callable[[Path], pd.DataFrame]"
+) -> "pd.DataFrame | None":
+    try:
+        return _read(run, path, reader)
     except RunError:
         return None
-    return pd.read_parquet(file) if path.endswith("parquet") else pd.read_csv(file)
 
 
 def _preprocessing(recorded: str) -> str:
     """What the tag of a run says, for people."""
-    if not recorded:
+    try:
+        told = json.loads(recorded)
+    except ValueError:
         return ""
-    told = json.loads(recorded)
     boxes = ", cut to boxes" if told.get("boxes") else ""
     gray = ", gray" if len(told["mean"]) == 1 else ""
     return f"{told['image_size']} px, centre {told['crop_pct']:.3g}{gray}{boxes}"
@@ -220,11 +274,12 @@ def photo(runs: Sequence[TestedRun], path: str, content: str) -> bytes | None:
     data = Path(os.environ.get("CLOTHING_DATA") or "data")
     for root in dict.fromkeys(run.root for run in runs if run.root):
         for folder in (Path(root), data / Path(root).name):
-            file = (folder / path).resolve()
-            if file.is_relative_to(folder.resolve()) and file.is_file():
-                found = file.read_bytes()
-                if hashlib.sha256(found).hexdigest() == content:
-                    return found
+            with suppress(OSError, ValueError):  # not there, or not for us
+                file = (folder / path).resolve(strict=True)
+                if file.is_relative_to(folder.resolve()):
+                    found = file.read_bytes()
+                    if hashlib.sha256(found).hexdigest() == content:
+                        return found
     return None
 
 
@@ -240,13 +295,13 @@ def run_links(runs: Sequence[PastRun]) -> dict[str, str]:
 
 
 def log_comparison(
-    runs: Sequence[PastRun], folder: Path, name: str, command: str
+    runs: Sequence[PastRun], files: Sequence[Path], name: str, command: str
 ) -> str:
     """Keep a comparison as a run of the experiment that its newest run belongs to.
 
     Args:
         runs: Those that were compared, the newest first.
-        folder: With the files of the comparison.
+        files: Of the comparison.
         name: Of the comparison.
         command: That made it.
 
@@ -267,7 +322,9 @@ def log_comparison(
     )
     try:
         target = kept.folder / "comparison"
-        shutil.copytree(folder, target, dirs_exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copy(file, target)
         kept.publish(target)
         kept.finish("FINISHED")
     except BaseException:

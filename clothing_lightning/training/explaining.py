@@ -8,7 +8,6 @@ import torch
 
 from clothing_lightning.analysis.gradcam import grad_cam
 from clothing_lightning.data.progress import with_progress
-from clothing_lightning.errors import StorageError
 from clothing_lightning.models.trained import TrainedNetwork
 from clothing_lightning.reports.explanation import explanation_figure
 from clothing_lightning.reports.predicted import Prediction
@@ -25,12 +24,11 @@ def write_explanations(
     Args:
         model: What has predicted them.
         found: Photos and their classes; the most probable one is explained.
-        folder: Where the pictures go; made if it is not there.
+        folder: Where the pictures go, an empty one; made if it is not there.
 
     Raises:
         ConfigError: If the network's features have no places.
         ImageError: If a photo cannot be read any more.
-        StorageError: If a picture is there already.
         OSError: If one cannot be written.
     """
     number = {name: index for index, name in enumerate(model.class_names)}
@@ -39,11 +37,6 @@ def write_explanations(
     rows = with_progress(found, "Explaining", total=len(found))
     for index, row in enumerate(rows, 1):
         file = folder / f"{index:0{digits}}_{_plain_name(row.path)}.png"
-        if file.exists():
-            raise StorageError(
-                f"--explain: '{file}' is there already. Remove it, or name another "
-                "folder."
-            )
         label, probability = row.classes[0]
         photo = model.reader(row.path)
         wanted = torch.tensor([number[label]], device=model.device)

@@ -118,6 +118,20 @@ def trained_run(run: "PastRun") -> "PastRun":
     return find_run(other) if other else run
 
 
+def run_called(reference: str) -> "PastRun":
+    """The run that has trained the network that is meant; as `find_files` finds it.
+
+    Raises:
+        RunError: If there is none in the store.
+    """
+    from clothing_lightning.tracking.read import find_run
+
+    file = Path(reference).expanduser()
+    if reference.endswith(".ckpt") and file.is_file():
+        reference = _run_named_in(file) or reference
+    return trained_run(find_run(reference))
+
+
 def best_checkpoint(run: "PastRun") -> Path:
     """The checkpoint that a run has tested.
 

@@ -165,7 +165,7 @@ def test_an_image_in_both_train_and_test_of_a_run_is_left_out_for_all() -> None:
     leaking = run("a", range(6), train=[5, 6, 7])
     found = compared([leaking, run("b", range(6))])
     assert len(found.images) == 5
-    assert "tested on 1 image that it had been trained on" in found.remarks[0]
+    assert "tested on 1 image that it had learnt from" in found.remarks[0]
     assert "images/5.jpg" in found.remarks[0]
 
 

@@ -148,3 +148,23 @@ def test_models_that_always_agree_have_p_one() -> None:
     (pair,) = rank(compared([twin, same]), resamples=50).pairs
     assert pair.p == pair.p_holm == pair.f1_p == 1
     assert pair.needed is None
+
+
+def test_shares_of_many_repeats_are_not_rounded() -> None:
+    runs = [run("a", 1.0, seed) for seed in range(7)]
+    turned = [run("b", 1.0, seed) for seed in range(7)]
+    # b is right where the repeat of a before it is: the same in sum.
+    for seed, each in enumerate(turned):
+        other = runs[(seed + 1) % 7].predictions
+        each.predictions[CLASSES] = other[CLASSES]
+    (pair,) = rank(compared([*runs, *turned]), resamples=10).pairs
+    assert pair.difference == pytest.approx(0)
+    assert pair.p == 1
+
+
+def test_the_interval_of_a_difference_goes_with_its_p(
+    three: tuple[Comparison, Ranking],
+) -> None:
+    for pair in three[1].pairs:
+        assert pair.low < pair.difference < pair.high
+        assert (pair.low > 0) == (pair.p < 0.05)

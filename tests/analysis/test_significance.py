@@ -247,46 +247,57 @@ def test_groups_are_of_a_square() -> None:
         indistinguishable(np.ones((2, 3)))
 
 
+def gaps(b: int, c: int, n: int) -> NDArray[np.float64]:
+    """Differences of n images: b that only A gets right, c that only B does."""
+    return np.array([1.0] * b + [-1.0] * c + [0.0] * (n - b - c))
+
+
 def test_paired_interval_equals_bonett_and_prices_formula() -> None:
-    lower, upper = paired_difference_interval(10, 4, 50)
+    lower, upper = paired_difference_interval(gaps(10, 4, 50))
     # 11/52 and 5/52; their difference 0.115385, its standard error 0.0752405.
     assert lower == pytest.approx(6 / 52 - 1.959964 * 0.0752405, abs=1e-6)
     assert upper == pytest.approx(6 / 52 + 1.959964 * 0.0752405, abs=1e-6)
 
 
 def test_paired_interval_turns_with_the_models() -> None:
-    lower, upper = paired_difference_interval(9, 3, 40)
-    assert paired_difference_interval(3, 9, 40) == pytest.approx((-upper, -lower))
+    lower, upper = paired_difference_interval(gaps(9, 3, 40))
+    turned = paired_difference_interval(gaps(3, 9, 40))
+    assert turned == pytest.approx((-upper, -lower))
+
+
+def test_paired_interval_is_narrower_where_repeats_agree_less() -> None:
+    whole, halves = gaps(10, 10, 100), gaps(20, 20, 100) / 2
+    wide, narrow = (paired_difference_interval(each) for each in (whole, halves))
+    assert narrow[1] < wide[1]
 
 
 def test_paired_interval_has_a_width_without_any_difference() -> None:
-    lower, upper = paired_difference_interval(0, 0, 500)
+    lower, upper = paired_difference_interval(gaps(0, 0, 500))
     assert lower == -upper
     assert 0.004 < upper < 0.008
 
 
 def test_paired_interval_of_no_image_is_everything() -> None:
-    assert paired_difference_interval(0, 0, 0) == (-1.0, 1.0)
+    assert paired_difference_interval(gaps(0, 0, 0)) == (-1.0, 1.0)
 
 
 @few
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_paired_interval_holds_the_difference(b: int, c: int, both: int) -> None:
     n = b + c + both
-    lower, upper = paired_difference_interval(b, c, n)
+    lower, upper = paired_difference_interval(gaps(b, c, n))
     assert -1 <= lower <= (b - c) / max(1, n) <= upper <= 1
-    wider = paired_difference_interval(b, c, n, confidence=0.99)
+    wider = paired_difference_interval(gaps(b, c, n), confidence=0.99)
     assert wider[0] <= lower
     assert upper <= wider[1]
 
 
-@pytest.mark.parametrize(("b", "c", "n"), [(-1, 0, 5), (0, -1, 5), (3, 3, 5)])
-def test_paired_counts_are_parts_of_the_images(b: int, c: int, n: int) -> None:
-    with pytest.raises(ValueError, match="they are parts of n images"):
-        paired_difference_interval(b, c, n)
+def test_paired_differences_are_of_shares() -> None:
+    with pytest.raises(ValueError, match="each lies between -1 and 1"):
+        paired_difference_interval(np.array([0.0, 1.5]))
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
 def test_paired_confidence_is_a_share(confidence: float) -> None:
     with pytest.raises(ValueError, match=r"confidence is .*: it lies between 0 and 1"):
-        paired_difference_interval(1, 2, 5, confidence)
+        paired_difference_interval(gaps(1, 2, 5), confidence)

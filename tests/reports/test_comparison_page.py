@@ -239,7 +239,8 @@ def test_every_pair_is_told_with_its_tests(page: Page, ranking: Ranking) -> None
         ["resnet18", "own_cnn"],
     ]
     pair = ranking.pair(0, 1)
-    assert rows[0][2] == f"{pair.difference:+.3f}"
+    ends = f"{pair.low:+.3f} to {pair.high:+.3f}"
+    assert rows[0][2] == f"{pair.difference:+.3f}{ends}"
     assert rows[0][4] == f"{pair.p_holm:.3f}"
     assert rows[1][4] == "< 0.001"
 

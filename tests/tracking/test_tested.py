@@ -3,9 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from clothing_lightning.analysis.comparison import TestedRun
+from clothing_lightning.analysis.comparison import TestedRun, compared
 from clothing_lightning.errors import ConfigError, RunError
 from clothing_lightning.tracking.read import EVALUATES_TAG, find_run
 from clothing_lightning.tracking.tested import (
@@ -76,9 +77,20 @@ def test_runs_that_cannot_be_compared_are_left_out() -> None:
     store_run("a elsewhere", tags={EVALUATES_TAG: of}, test=range(30))
     every = chosen_runs([], ["clothes"], "")
     kept, told = usable(every)
-    assert [run.name for run in kept] == ["a elsewhere", "a"]
-    assert len(told) == 1
+    assert [run.name for run in kept] == ["a"]
     assert told[0].startswith("Not finished, left out: stopped (")
+    assert told[1].startswith("Evaluations on other images than the run's own test")
+    assert "a elsewhere (" in told[1]
+    assert len(told) == 2
+
+
+def test_an_evaluation_stands_for_a_run_that_is_not_among_the_others() -> None:
+    of = store_run("a", status="KILLED")
+    store_run("a again", tags={EVALUATES_TAG: of})
+    store_run("a on val", tags={EVALUATES_TAG: of, "stage": "val"})
+    kept, told = usable(chosen_runs([], ["clothes"], ""))
+    assert [run.name for run in kept] == ["a again"]
+    assert len(told) == 2
 
 
 def test_what_is_compared_of_a_run_is_read() -> None:
@@ -92,7 +104,9 @@ def test_what_is_compared_of_a_run_is_read() -> None:
     assert told == []
     assert (run.run_id, run.name, run.fold) == (run_id, "net", "1 of 5")
     assert run.seeds == "seed 0, split seed 4"
-    assert run.recipe == {"model": "net"}
+    images = run.recipe["data.images"]
+    assert run.recipe == {"model": "net", "data.images": images}
+    assert images.startswith("90 (")
     assert run.preprocessing == "224 px, centre 0.875, gray"
     assert len(run.tested) == len(run.predictions) == 60
     assert len(run.learnt) == 30
@@ -109,11 +123,72 @@ def test_a_run_without_predictions_is_told() -> None:
     assert "has no artifact 'predictions/test.parquet'" in told[0]
 
 
-def test_an_evaluation_has_learnt_what_the_evaluated_run_has() -> None:
-    of = store_run("net", train=range(200, 220))
-    again = store_run("net on others", train=(), tags={EVALUATES_TAG: of})
-    (run,), _ = read_tested([find_run(again)])
-    assert run.learnt == {f"{n:064x}" for n in range(200, 220)}
+def test_evaluations_have_learnt_what_the_evaluated_runs_have() -> None:
+    ids = []
+    for name, train in (("a", range(200, 220)), ("b", range(210, 240))):
+        of = store_run(name, train=train)
+        tags = {EVALUATES_TAG: of}
+        ids.append(store_run(f"{name} on others", train=(), tags=tags))
+    a, b = read_tested([find_run(each) for each in ids])[0]
+    assert a.learnt == {f"{n:064x}" for n in range(200, 220)}
+    assert b.learnt == {f"{n:064x}" for n in range(210, 240)}
+    assert (a.name, b.name) == ("a", "b")
+
+
+def test_folds_that_are_evaluated_on_other_images_are_repeats() -> None:
+    ids = []
+    for number in (1, 2):
+        fold = {"data.fold": f"{number} of 2", "model": "net"}
+        of = store_run(f"net, fold {number} of 2", test=range(9), params=fold)
+        tags = {EVALUATES_TAG: of}
+        again = store_run(f"again {number}", tags=tags, params=fold, train=())
+        ids.append(again)
+    found = compared(read_tested([find_run(each) for each in ids])[0])
+    assert [len(model.repeats) for model in found.models] == [2]
+    assert found.models[0].title == "net"
+
+
+def test_the_same_recipe_on_other_images_is_another_model() -> None:
+    ids = [
+        store_run(f"net-seed{n}", train=train, params={"model": "net"})
+        for n, train in enumerate((range(100, 130), range(200, 230)))
+    ]
+    found = compared(read_tested([find_run(each) for each in ids])[0])
+    assert len(found.models) == 2
+    assert "images 90 (" in found.models[0].title
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "predictions/test.parquet",
+            b"damaged",
+            "'predictions/test.parquet' cannot be",
+        ),
+        ("data/manifest.csv", b"path,label,split\n", "has no column 'sha256'"),
+        ("data/manifest.csv", b"", "'data/manifest.csv' cannot be read"),
+        ("reports/learning_curves.csv", b"", None),
+        ("predictions/val.parquet", b"damaged", None),
+    ],
+)
+def test_a_damaged_file_is_told_or_done_without(
+    file: str, content: bytes, message: str | None
+) -> None:
+    run = find_run(store_run("net"))
+    place = run.artifact("data").parent / file
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(content)
+    found, told = read_tested([run])
+    assert len(found) == (message is None)
+    assert all(message is not None and message in each for each in told)
+
+
+def test_predictions_that_are_no_numbers_are_told() -> None:
+    run = find_run(store_run("net"))
+    file = run.artifact("predictions/test.parquet")
+    pd.read_parquet(file).assign(Hat=float("nan")).to_parquet(file, index=False)
+    assert "predicts what is no number" in read_tested([run])[1][0]
 
 
 def read_from(root: Path) -> TestedRun:
