@@ -26,6 +26,7 @@ real, what each model costs, and where they differ. One page, which needs no ser
                                                   without its seed a name means them all
   ... compare --experiment clothing-dataset --filter "metrics.`test/accuracy` > 0.8"
 
+  --filter TEXT      take the runs of --experiment that meet it, in MLflow's own words
   --rank-by WHAT     accuracy (default) or macro_f1
   --out FOLDER       where the results go; by default reports/<experiments and runs>/
   --title TEXT       of the page
@@ -124,7 +125,7 @@ def _read(
     if not runs:
         raise RunError(
             f"{' '.join(options.experiment or options.runs)}: none of {len(chosen)} "
-            f"runs has test predictions. {' '.join(told + unread)}".strip()
+            f"runs can be compared. {' '.join(told + unread)}".strip()
         )
     return past, runs, told + unread
 

@@ -231,6 +231,9 @@ def _against_stored(
         stored = pd.read_parquet(run.artifact(f"predictions/{images.split}.parquet"))
     except RunError:
         return
+    except (OSError, ValueError) as err:  # pyarrow's own are of these
+        yield f"the stored predictions cannot be read: {type(err).__name__}."
+        return
     found = repeated(stored, evaluation.predictions)
     if found is None:
         return

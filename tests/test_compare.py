@@ -112,7 +112,7 @@ def test_runs_without_a_shared_image_are_refused(
         (["a", "--ouput", "x"], "unrecognized arguments: --ouput"),
         (["a", "--filter", "x"], "--filter: chooses among the runs of --experiment"),
         (["a", "--out", "mlruns"], "holds files that are not of a comparison"),
-        (["stopped"], "none of 1 runs has test predictions. Not finished, left out:"),
+        (["stopped"], "none of 1 runs can be compared. Not finished, left out:"),
     ],
 )
 def test_mistakes_are_told_in_one_message(

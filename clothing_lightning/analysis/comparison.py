@@ -32,6 +32,7 @@ from clothing_lightning.analysis.shared_images import (
 from clothing_lightning.errors import DataError
 
 LEARNT = ("train", "val")  # the best epoch is chosen on validation images
+UNEQUAL = 1.1
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class TestedRun:
         """Images that were trained on, or that the best epoch was chosen by."""
         rows = self.manifest[self.manifest["split"].isin(LEARNT)]
         return frozenset(rows["sha256"])
+
+    @property
+    def trained(self) -> int:
+        """How many images it was trained on."""
+        return int((self.manifest["split"] == "train").sum())
 
     @cached_property
     def tested(self) -> pd.DataFrame:
@@ -202,6 +208,7 @@ def compared(runs: Sequence[TestedRun]) -> Comparison:
     remarks: list[str] = []
     models = _models(runs, remarks)
     remarks += _of_preprocessing(models)
+    remarks += _of_training(models)
     tables = {
         title: [Tested.of(folds) for folds in repeats]
         for title, repeats in models.items()
@@ -252,6 +259,18 @@ def _of_preprocessing(models: Mapping[str, list[list[TestedRun]]]) -> list[str]:
         "Test images were not prepared alike, which is part of what is compared: "
         f"{told}."
     ]
+
+
+def _of_training(models: Mapping[str, list[list[TestedRun]]]) -> list[str]:
+    """Say where models learnt from much fewer images than others."""
+    sizes = {
+        title: float(np.mean([run.trained for folds in repeats for run in folds]))
+        for title, repeats in models.items()
+    }
+    if max(sizes.values()) <= UNEQUAL * min(sizes.values()):
+        return []
+    told = listed([f"{title} {size:,.0f}" for title, size in sizes.items()])
+    return [f"The models were trained on unequal numbers of images: {told}."]
 
 
 def _assembled(tables: Tables, remarks: tuple[str, ...]) -> Comparison:

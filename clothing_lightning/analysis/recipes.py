@@ -32,9 +32,15 @@ class Named(NamedTuple):
 
 
 def recipe_of(params: Mapping[str, str]) -> dict[str, str]:
-    """Settings without seeds, fold, and what only says where the training runs."""
-    apart = {SEED, SPLIT_SEED, FOLD, *OF_THE_MACHINE}
-    return {key: value for key, value in params.items() if key not in apart}
+    """Settings without seeds, and what only says where the training runs.
+
+    Of a fold it stays how many there are: so many leave so much to train on.
+    """
+    apart = {SEED, SPLIT_SEED, *OF_THE_MACHINE}
+    found = {key: value for key, value in params.items() if key not in apart}
+    if FOLD in found:
+        found[FOLD] = f"one of {found[FOLD].rpartition(' ')[2]}"
+    return found
 
 
 def seeds_of(params: Mapping[str, str]) -> str:

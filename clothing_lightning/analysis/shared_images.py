@@ -47,13 +47,13 @@ Tables = dict[str, list[Tested]]
 def leave_out_learnt(tables: Tables, remarks: list[str]) -> None:
     """Take images out of every test set that their own run has learnt from."""
     leaked: set[str] = set()
-    for title, repeats in tables.items():
+    for repeats in tables.values():
         for repeat in repeats:
             learnt = frozenset().union(*(_own_leaks(run) for run in repeat.runs))
             if learnt:
                 path = str(repeat.table.loc[min(learnt), "path"])
                 remarks.append(
-                    f"{title} ({repeat.runs[0].run_id[:8]}) was tested on "
+                    f"{named(repeat.runs[0])} was tested on "
                     f"{_images(len(learnt))} that it had learnt from, such as "
                     f"{path}. They are left out for all."
                 )
@@ -108,15 +108,12 @@ def on_the_same_sets(tables: Tables, remarks: list[str]) -> Tables | None:
         title: [repeat for repeat in repeats if repeat.contents not in common]
         for title, repeats in tables.items()
     }
-    told = [
-        f"{title} ({listed([repeat.runs[0].run_id[:8] for repeat in repeats])})"
-        for title, repeats in left_out.items()
-        if repeats
-    ]
+    told = [named(run) for each in left_out.values() for r in each for run in r.runs]
     if told:
         remarks.append(
-            "Not every model was tested on all of the test sets. Runs whose set others "
-            f"lack are left out: {listed(told)}."
+            "Models are compared on the test sets that they have in common. Runs "
+            f"with another set are left out: {listed(told)}. To compare those, name "
+            "them alone."
         )
     return {
         title: [repeat for repeat in repeats if repeat.contents in common]
@@ -125,7 +122,10 @@ def on_the_same_sets(tables: Tables, remarks: list[str]) -> Tables | None:
 
 
 def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
-    """Keep what all models tested, each image once, by the first repeat that did.
+    """Keep the images that all models tested.
+
+    Of a model the repeats that tested all of them; if none did, each image once, by the
+    first repeat that tested it.
 
     Raises:
         DataError: If there is no such image.
@@ -146,13 +146,21 @@ def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
         + _better_without(tested, len(shared))
     )
     remarks += _learnt_by_others(tables, shared)
-    once = {}
+    found = {}
     for title, repeats in tables.items():
-        table = pd.concat([repeat.table for repeat in repeats])
-        table = table[~table.index.duplicated()].fillna(0.0).loc[order]
-        runs = tuple(run for repeat in repeats for run in repeat.runs)
-        once[title] = [Tested(runs, table)]
-    return once
+        whole = [repeat for repeat in repeats if shared <= repeat.contents]
+        found[title] = [
+            replace(repeat, table=repeat.table.loc[order])
+            for repeat in whole or [_pieced_together(repeats)]
+        ]
+    return found
+
+
+def _pieced_together(repeats: Sequence[Tested]) -> Tested:
+    """Each image once, by the first repeat that tested it."""
+    table = pd.concat([repeat.table for repeat in repeats]).fillna(0.0)
+    runs = tuple(run for repeat in repeats for run in repeat.runs)
+    return Tested(runs, table[~table.index.duplicated()])
 
 
 def _better_without(tested: Mapping[str, frozenset[str]], shared: int) -> str:
@@ -203,6 +211,11 @@ def _nothing_in_common(tested: Mapping[str, frozenset[str]]) -> str:
         f"that share images by naming them: {told}. Or test them on the same data with "
         "evaluate."
     )
+
+
+def named(run: "TestedRun") -> str:
+    """Name and start of the id."""
+    return f"{run.name} ({run.run_id[:8]})"
 
 
 def _images(count: int) -> str:

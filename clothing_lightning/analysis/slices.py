@@ -115,6 +115,8 @@ def _pooled(values: "pd.Series[Any]") -> "pd.Series[Any]":
     kept = counts[counts >= _FEWEST]
     if len(counts) > _MOST:
         kept = kept[:_KEPT]
+    elif len(counts) - len(kept) == 1:  # there is nothing to pool it with
+        kept = counts
     names = [str(name) for name in kept.index if name != OTHER]
     parts = values.astype(object).where(values.isin(names), OTHER)
     order = [*names, OTHER] if (parts == OTHER).any() else names

@@ -90,7 +90,7 @@ def _front_sentence(ranking: Ranking) -> list[str]:
         for place in front(costs, scores)
     ]
     if len(names) == 1:
-        return [f"No model is better or has fewer MACs than {names[0]}."]
+        return [f"{names[0]} has the fewest MACs as well."]
     rest = "; every other model is beaten by one" if len(names) < len(scores) else ""
     return [f"Worth their MACs: {_and(names)}{rest}."]
 
@@ -300,6 +300,7 @@ def _shown_scores(ranking: Ranking) -> Table:
 def _shown_costs(ranking: Ranking) -> Table:
     costs = costs_known(ranking)
     table = Table("", "model", *(COST_NAMES[cost] for cost in costs))
+    table.columns[1].overflow = "fold"
     for column in table.columns[2:]:
         column.justify = "right"
     for place, standing in enumerate(ranking.standings, 1):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from clothing_lightning.errors import RunError
 from clothing_lightning.tracking.store import (
     client,
+    existing_client,
     first_line,
     local_path,
     staging_folder,
@@ -126,7 +127,8 @@ def find_run(reference: str) -> PastRun:
             f"run '{reference}' is not in {tracking_uri()}. Give the id, the start of "
             "it, the name, or a checkpoint; mlflow ui shows them all."
         )
-    listed = ", ".join(f"{run.run_id[:8]} ({run.name})" for run in found)
+    each = [one for run in found for one in (children(run.run_id) or [run])]
+    listed = ", ".join(f"{run.run_id[:8]} ({run.name})" for run in each)
     raise RunError(
         f"run '{reference}' may be any of {listed}. Give the start of an id."
     )
@@ -165,7 +167,7 @@ def all_runs(
         experiments: Their ids; None for all.
         condition: MLflow's filter.
     """
-    store = client(tracking_uri())
+    store = existing_client()
     ids = experiments
     if ids is None:
         ids = [experiment.experiment_id for experiment in store.search_experiments()]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from clothing_lightning.errors import StorageError
+from clothing_lightning.errors import RunError, StorageError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,6 +97,21 @@ def client(uri: str) -> "MlflowClient":
     except Exception as err:  # SQLAlchemy's, requests' and MLflow's own
         raise StorageError(_refusal(uri, err)) from err
     return connected
+
+
+def existing_client() -> "MlflowClient":
+    """Connect to the store to read it; none is made.
+
+    Raises:
+        RunError: If there is none.
+        StorageError: If it cannot be opened.
+    """
+    if is_default_store() and not (FOLDER / "mlflow.db").is_file():
+        raise RunError(
+            f"there are no runs in '{FOLDER.resolve()}'. Start from the folder that "
+            "they were trained in, or set MLFLOW_TRACKING_URI."
+        )
+    return client(tracking_uri())
 
 
 def _refusal(uri: str, err: Exception) -> str:

@@ -31,6 +31,7 @@ from clothing_lightning.tracking.read import (
 from clothing_lightning.tracking.run import TrackedRun
 from clothing_lightning.tracking.store import (
     client,
+    existing_client,
     first_line,
     is_server,
     tracking_uri,
@@ -72,7 +73,7 @@ def chosen_runs(
 def _of_experiment(name: str, condition: str) -> list[PastRun]:
     from mlflow.exceptions import MlflowException
 
-    store = client(tracking_uri())
+    store = existing_client()
     experiment = store.get_experiment_by_name(name)
     if experiment is None:
         known = sorted(e.name for e in store.search_experiments())
@@ -81,12 +82,20 @@ def _of_experiment(name: str, condition: str) -> list[PastRun]:
             f"{', '.join(known)}."
         )
     try:
-        return all_runs([experiment.experiment_id], condition)
+        found = all_runs([experiment.experiment_id], condition)
     except MlflowException as err:
         raise ConfigError(
             f"--filter: {condition!r} is not understood ({first_line(err)}). Write it "
             'as in MLflow\'s search, such as "metrics.`test/accuracy` > 0.8".'
         ) from err
+    if not found:
+        met = (
+            f"none of its runs meets --filter {condition!r}"
+            if condition
+            else "is empty"
+        )
+        raise RunError(f"--experiment: '{name}': {met}.")
+    return found
 
 
 def _named(reference: str, every: Sequence[PastRun]) -> list[PastRun]:
@@ -96,7 +105,7 @@ def _named(reference: str, every: Sequence[PastRun]) -> list[PastRun]:
         from difflib import get_close_matches
 
         names = {run.name for run in every} | {without_repeat(r.name) for r in every}
-        near = get_close_matches(reference, names, n=3)
+        near = [f"'{name}'" for name in get_close_matches(reference, names, n=3)]
         raise RunError(
             f"run '{reference}' is not in {tracking_uri()}."
             + (f" Closest names: {', '.join(near)}." if near else "")

@@ -147,8 +147,8 @@ def test_of_many_test_sets_those_that_all_models_share_are_kept() -> None:
     alone = run("a-seed1", range(3, 9), seeds="seed 1", recipe={"model": "a"})
     found = compared([run("a", range(6)), alone, run("b", range(6))])
     assert len(found.images) == 6
-    assert "Not every model was tested on all of the test sets" in found.remarks[0]
-    assert f"a ({alone.run_id[:8]})" in found.remarks[0]
+    assert "compared on the test sets that they have in common" in found.remarks[0]
+    assert f"left out: a-seed1 ({alone.run_id[:8]})." in found.remarks[0]
 
 
 def test_images_that_another_run_trained_on_are_named() -> None:
@@ -165,8 +165,8 @@ def test_an_image_in_both_train_and_test_of_a_run_is_left_out_for_all() -> None:
     leaking = run("a", range(6), train=[5, 6, 7])
     found = compared([leaking, run("b", range(6))])
     assert len(found.images) == 5
-    assert "tested on 1 image that it had learnt from" in found.remarks[0]
-    assert "images/5.jpg" in found.remarks[0]
+    assert "tested on 1 image that it had learnt from" in found.remarks[-1]
+    assert "images/5.jpg" in found.remarks[-1]
 
 
 def test_runs_without_a_common_image_are_refused_and_sorted_out() -> None:
@@ -223,3 +223,29 @@ def test_ties_go_to_the_first_class() -> None:
     found = compared([tied])
     assert found.rights(found.models[0]).tolist() == [[1, 0]]
     assert found.rights(found.models[0], top=2).tolist() == [[1, 1]]
+
+
+def test_on_shared_images_repeats_that_tested_all_of_them_are_kept() -> None:
+    seeds = [
+        run(f"a-seed{n}", range(6), right=range(3 * n), seeds=f"seed {n}", recipe={})
+        for n in range(3)
+    ]
+    found = compared([*seeds, run("b", range(3, 9))])
+    a, b = found.models
+    assert (len(a.repeats), len(b.repeats)) == (3, 1)
+    assert found.rights(a).sum() == pytest.approx(3 / 3)
+
+
+def test_unequal_numbers_of_training_images_are_told() -> None:
+    few = run("few", range(6), train=range(10, 20))
+    many = run("many", range(6), train=range(10, 40))
+    assert compared([few, many]).remarks == (
+        "The models were trained on unequal numbers of images: few 10, many 30.",
+    )
+
+
+def test_a_fold_is_no_repeat_of_a_run_on_all_images() -> None:
+    fold = run("a, fold 1 of 2", range(6), fold="1 of 2", recipe={"fold": "one of 2"})
+    whole = run("a, seed 0", range(6), recipe={})
+    titles = [model.title for model in compared([fold, whole]).models]
+    assert titles == ["a (fold one of 2)", "a (fold unset)"]

@@ -26,7 +26,7 @@ def test_a_name_loses_its_seed_and_fold(name: str, stem: str) -> None:
     assert without_repeat(name) == stem
 
 
-def test_seeds_fold_and_machine_are_no_part_of_a_recipe() -> None:
+def test_seeds_number_of_the_fold_and_machine_are_no_part_of_a_recipe() -> None:
     params = {
         "seed_everything": "1",
         "data.split.seed": "2",
@@ -35,7 +35,7 @@ def test_seeds_fold_and_machine_are_no_part_of_a_recipe() -> None:
         "trainer.devices": "2",
         "model.optimizer.lr": "0.1",
     }
-    assert recipe_of(params) == {"model.optimizer.lr": "0.1"}
+    assert recipe_of(params) == {"data.fold": "one of 5", "model.optimizer.lr": "0.1"}
     assert seeds_of(params) == "seed 1, split seed 2"
 
 

@@ -49,7 +49,7 @@ def test_repeats_and_test_sets_are_averaged() -> None:
 def test_rare_values_are_pooled_and_the_most_frequent_come_first(
     two: Comparison,
 ) -> None:
-    senders = ["few"] * 9 + ["some"] * 10 + ["most"] * 181
+    senders = ["few"] * 5 + ["rare"] * 4 + ["some"] * 10 + ["most"] * 181
     assert sliced(two, group=senders)["group"].images == {
         "most": 181,
         "some": 10,

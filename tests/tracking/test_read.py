@@ -76,3 +76,14 @@ def test_artifacts_are_the_files_themselves() -> None:
         (config / name).write_text("{}")
     assert past.times_resumed == 2
     assert past.config == config / "resumed-2.yaml"  # as the run was last started
+
+
+def test_of_runs_that_stand_for_several_those_are_named() -> None:
+    for number in range(2):
+        parent = TrackedRun("clothes", "net", tags={"series": "{}"})
+        parent.finish("FINISHED")
+        tags = {"mlflow.parentRunId": parent.run_id}
+        child = TrackedRun("clothes", f"net, seed {number}", tags=tags)
+        child.finish("FINISHED")
+    with pytest.raises(RunError, match=r"may be any of .*\(net, seed 1\), .*seed 0\)"):
+        find_run("net")

@@ -56,9 +56,26 @@ def test_a_condition_that_mlflow_does_not_understand_is_told() -> None:
         chosen_runs([], ["clothes"], "accuracy is good")
 
 
+def test_a_condition_that_no_run_meets_is_told() -> None:
+    store_run("a")
+    with pytest.raises(
+        RunError, match=r"none of its runs meets --filter 'metrics\.x > 1'"
+    ):
+        chosen_runs([], ["clothes"], "metrics.x > 1")
+
+
+def test_where_there_is_no_store_none_is_made(workplace: Path) -> None:
+    (workplace / "mlruns" / "mlflow.db").unlink()
+    with pytest.raises(RunError, match=r"there are no runs in '.*/work/mlruns'"):
+        chosen_runs(["a"], [], "")
+    with pytest.raises(RunError, match="Start from the folder that they were trained"):
+        chosen_runs([], ["clothes"], "")
+    assert not (workplace / "mlruns" / "mlflow.db").exists()
+
+
 def test_an_unknown_run_is_told_with_its_closest_names() -> None:
     store_run("resnet18-seed0")
-    with pytest.raises(RunError, match=r"'resnet81' is not in .*names: resnet18,"):
+    with pytest.raises(RunError, match=r"'resnet81' is not in .*names: 'resnet18',"):
         chosen_runs(["resnet81"], [], "")
 
 
@@ -105,7 +122,8 @@ def test_what_is_compared_of_a_run_is_read() -> None:
     assert (run.run_id, run.name, run.fold) == (run_id, "net", "1 of 5")
     assert run.seeds == "seed 0, split seed 4"
     images = run.recipe["data.images"]
-    assert run.recipe == {"model": "net", "data.images": images}
+    settings = {"model": "net", "data.fold": "one of 5", "data.images": images}
+    assert run.recipe == settings
     assert images.startswith("90 (")
     assert run.preprocessing == "224 px, centre 0.875, gray"
     assert len(run.tested) == len(run.predictions) == 60
