@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,12 +145,19 @@ def _write(
 
     runs = [run for model in found.models for run in model.runs]
     paths = found.images.set_index("sha256")["path"]
+    looked: Counter[bool] = Counter()
+
+    def look(content: str) -> bytes | None:
+        found = photo(runs, str(paths[content]), content)
+        looked[found is not None] += 1
+        return found
+
     page = comparison_page(
         found,
         ranking,
         title=title,
         command=command,
-        photo=lambda content: photo(runs, str(paths[content]), content),
+        photo=look,
         links=run_links(past),
     )
     try:
@@ -164,6 +172,11 @@ def _write(
             f"{err.filename or folder}: cannot be written ({err.strerror}). Make room, "
             "or name another folder with --out."
         ) from err
+    if looked[False] and not looked[True]:
+        sys.stderr.write(
+            "note: the page shows no photos, since they are not where the runs had "
+            "them. CLOTHING_DATA may name the folder above the data set's.\n"
+        )
 
 
 def _log(

@@ -51,6 +51,14 @@ def test_an_experiment_is_ranked(
     assert (folder / "comparison.md").read_text().startswith("# ")
 
 
+def test_photos_that_are_not_found_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    two_models()
+    assert compare.main(["good", "bad", "--no-log"]) == 0
+    assert "note: the page shows no photos" in capsys.readouterr().err
+
+
 def test_a_comparison_is_kept_as_a_run_and_not_compared_itself(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

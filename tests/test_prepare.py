@@ -280,7 +280,9 @@ def test_interrupt_ends_with_130_and_without_traceback(
     root, ready = tiny_dataset(), tmp_path / "ready"
     os.mkfifo(ready)
     code = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # Where tests run in the background, they start with interrupts ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from clothing_lightning import prepare\n"
         "from clothing_lightning.data import near_duplicates\n"
         "def stop(hashes):\n"

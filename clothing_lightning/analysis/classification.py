@@ -105,7 +105,7 @@ def summary(predictions: pd.DataFrame) -> dict[str, float]:
         DataError: If the table breaks its contract.
     """
     targets, probabilities = _targets(predictions), _probabilities(predictions)
-    ranks = _target_ranks(targets, probabilities)
+    ranks = target_ranks(targets, probabilities)
     top_k = {k: f"top{k}" for k in _TOP_K if probabilities.shape[1] > k}
     scores = per_class(predictions)
     present = scores[scores["support"] > 0]
@@ -247,10 +247,15 @@ def _probabilities(predictions: pd.DataFrame) -> NDArray[np.float64]:
     return probabilities
 
 
-def _target_ranks(
-    targets: NDArray[np.intp], probabilities: NDArray[np.float64]
+def target_ranks(
+    targets: NDArray[np.intp], probabilities: NDArray[np.floating]
 ) -> NDArray[np.intp]:
-    """Classes that rank before the true one, for every image."""
+    """Classes that rank before the true one, for every image.
+
+    Args:
+        targets: Position of the true class, ``[images]``.
+        probabilities: ``[images, classes]``.
+    """
     of_target = probabilities[np.arange(len(targets)), targets][:, None]
     earlier = np.arange(probabilities.shape[1]) < targets[:, None]
     before = (probabilities > of_target) | ((probabilities == of_target) & earlier)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.analysis.classification import class_names
+from clothing_lightning.analysis.classification import class_names, target_ranks
 from clothing_lightning.analysis.recipes import Named, titles
 from clothing_lightning.analysis.shared_images import (
     Tables,
@@ -191,7 +191,7 @@ class Comparison:
     def hits(self, repeat: Repeat, top: int = 1) -> NDArray[np.bool_]:
         """Whether a repeat is right, for each image of its test set."""
         labels = self.labels[self.tests[repeat.test]]
-        return _ranks(repeat.probabilities, labels) < top
+        return target_ranks(labels, repeat.probabilities) < top
 
 
 def compared(runs: Sequence[TestedRun]) -> Comparison:
@@ -304,13 +304,3 @@ def _described(every: Sequence[Tested]) -> pd.DataFrame:
     known = pd.concat(manifests.values()).drop_duplicates("sha256").set_index("sha256")
     extra = known.drop(columns=["path", "label", "split", "reason"], errors="ignore")
     return images.join(extra).sort_values("path").reset_index()
-
-
-def _ranks(
-    probabilities: NDArray[np.float32], labels: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Classes that rank before the true one; of equal ones the first ranks first."""
-    own = np.take_along_axis(probabilities, labels[:, None], axis=1)
-    earlier = np.arange(probabilities.shape[1]) < labels[:, None]
-    before = (probabilities > own) | ((probabilities == own) & earlier)
-    return np.asarray(before.sum(axis=1))
