@@ -141,7 +141,7 @@ def _write(
 ) -> None:
     from clothing_lightning.reports import comparison_text as text
     from clothing_lightning.reports.comparison_page import comparison_page
-    from clothing_lightning.tracking.tested import photo, run_links
+    from clothing_lightning.tracking.comparisons import photo, run_links
 
     runs = [run for model in found.models for run in model.runs]
     paths = found.images.set_index("sha256")["path"]
@@ -182,7 +182,7 @@ def _write(
 def _log(
     past: "list[PastRun]", found: "Comparison", folder: Path, name: str, command: str
 ) -> None:
-    from clothing_lightning.tracking.tested import log_comparison
+    from clothing_lightning.tracking.comparisons import log_comparison
 
     compared = {run.run_id for model in found.models for run in model.runs}
     files = [folder / file for file in (PAGE, TEXT, RANKING, PAIRS)]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import compare
+from clothing_lightning.tracking.comparisons import COMPARES_TAG
 from clothing_lightning.tracking.read import all_runs
-from clothing_lightning.tracking.tested import COMPARES_TAG
 from tests.stored_runs import store_run
 
 pytestmark = pytest.mark.usefixtures("workplace")

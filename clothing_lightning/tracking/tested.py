@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +17,7 @@ from clothing_lightning.analysis.shared_images import listed
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.data.table import read_cells
 from clothing_lightning.errors import ConfigError, DataError, RunError
+from clothing_lightning.tracking.comparisons import COMPARES_TAG
 from clothing_lightning.tracking.read import (
     EVALUATES_TAG,
     PastRun,
@@ -28,19 +26,14 @@ from clothing_lightning.tracking.read import (
     find_run,
     run_matches,
 )
-from clothing_lightning.tracking.run import TrackedRun
 from clothing_lightning.tracking.store import (
-    client,
     existing_client,
     first_line,
-    is_server,
     tracking_uri,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COMPARES_TAG = "compares"
 
 
 def chosen_runs(
@@ -270,73 +263,3 @@ def _preprocessing(recorded: str) -> str:
     boxes = ", cut to boxes" if told.get("boxes") else ""
     gray = ", gray" if len(told["mean"]) == 1 else ""
     return f"{told['image_size']} px, centre {told['crop_pct']:.3g}{gray}{boxes}"
-
-
-def photo(runs: Sequence[TestedRun], path: str, content: str) -> bytes | None:
-    """The file of a photo, if it lies where it did, or below the data's folder now.
-
-    Args:
-        runs: Those that tested it.
-        path: As in their predictions.
-        content: SHA-256 of the file; another file is not returned.
-    """
-    data = Path(os.environ.get("CLOTHING_DATA") or "data")
-    for root in dict.fromkeys(run.root for run in runs if run.root):
-        for folder in (Path(root), data / Path(root).name):
-            with suppress(OSError, ValueError):  # not there, or not for us
-                file = (folder / path).resolve(strict=True)
-                if file.is_relative_to(folder.resolve()):
-                    found = file.read_bytes()
-                    if hashlib.sha256(found).hexdigest() == content:
-                        return found
-    return None
-
-
-def run_links(runs: Sequence[PastRun]) -> dict[str, str]:
-    """Where a browser finds each run; nothing if there is no server."""
-    uri = tracking_uri()
-    if not is_server(uri):
-        return {}
-    return {
-        run.run_id: f"{uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-        for run in runs
-    }
-
-
-def log_comparison(
-    runs: Sequence[PastRun], files: Sequence[Path], name: str, command: str
-) -> str:
-    """Keep a comparison as a run of the experiment that its newest run belongs to.
-
-    Args:
-        runs: Those that were compared, the newest first.
-        files: Of the comparison.
-        name: Of the comparison.
-        command: That made it.
-
-    Returns:
-        The id of the new run.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    store = client(tracking_uri())
-    experiment = store.get_experiment(runs[0].experiment_id).name
-    ids = " ".join(run.run_id for run in runs)
-    kept = TrackedRun(
-        experiment,
-        f"comparison of {name}",
-        # A tag holds 8,000 characters: 240 ids.
-        tags={COMPARES_TAG: ids[:7900], "command": command[:7900]},
-    )
-    try:
-        target = kept.folder / "comparison"
-        target.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            shutil.copy(file, target)
-        kept.publish(target)
-        kept.finish("FINISHED")
-    except BaseException:
-        kept.finish("FAILED")
-        raise
-    return kept.run_id

@@ -1,20 +1,17 @@
 """Choosing and reading the runs that are compared, from a real store."""
 
-import hashlib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from clothing_lightning.analysis.comparison import TestedRun, compared
+from clothing_lightning.analysis.comparison import compared
 from clothing_lightning.errors import ConfigError, RunError
+from clothing_lightning.tracking.comparisons import COMPARES_TAG
 from clothing_lightning.tracking.read import EVALUATES_TAG, find_run
 from clothing_lightning.tracking.tested import (
-    COMPARES_TAG,
     chosen_runs,
-    photo,
     read_tested,
-    run_links,
     usable,
 )
 from tests.stored_runs import store_run
@@ -207,36 +204,3 @@ def test_predictions_that_are_no_numbers_are_told() -> None:
     file = run.artifact("predictions/test.parquet")
     pd.read_parquet(file).assign(Hat=float("nan")).to_parquet(file, index=False)
     assert "predicts what is no number" in read_tested([run])[1][0]
-
-
-def read_from(root: Path) -> TestedRun:
-    (run,), _ = read_tested([find_run(store_run("net", root=root))])
-    return run
-
-
-def test_a_photo_is_found_where_it_lies_now(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = tmp_path / "data"
-    (data / "clothes").mkdir(parents=True)
-    (data / "clothes" / "1.jpg").write_bytes(b"photo")
-    content = hashlib.sha256(b"photo").hexdigest()
-    run = read_from(tmp_path / "elsewhere" / "clothes")
-    assert photo([run], "1.jpg", content) is None
-    monkeypatch.setenv("CLOTHING_DATA", str(data))
-    assert photo([run], "1.jpg", content) == b"photo"
-    assert photo([run], "1.jpg", "0" * 64) is None  # another photo of this name
-    assert photo([run], "2.jpg", content) is None
-
-
-def test_no_photo_outside_of_the_data_is_read(tmp_path: Path) -> None:
-    (tmp_path / "clothes").mkdir()
-    (tmp_path / "secret").write_bytes(b"secret")
-    content = hashlib.sha256(b"secret").hexdigest()
-    run = read_from(tmp_path / "clothes")
-    assert photo([run], "../secret", content) is None
-    assert photo([run], str(tmp_path / "secret"), content) is None
-
-
-def test_runs_in_a_folder_have_no_links() -> None:
-    assert run_links([find_run(store_run("net"))]) == {}

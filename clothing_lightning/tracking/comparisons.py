@@ -1,0 +1,85 @@
+"""What a comparison takes from the store besides the runs, and what it leaves there."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from clothing_lightning.analysis.comparison import TestedRun
+from clothing_lightning.tracking.read import PastRun
+from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.tracking.store import client, is_server, tracking_uri
+
+COMPARES_TAG = "compares"
+
+
+def photo(runs: Sequence[TestedRun], path: str, content: str) -> bytes | None:
+    """The file of a photo, if it lies where it did, or below the data's folder now.
+
+    Args:
+        runs: Those that tested it.
+        path: As in their predictions.
+        content: SHA-256 of the file; another file is not returned.
+    """
+    data = Path(os.environ.get("CLOTHING_DATA") or "data")
+    for root in dict.fromkeys(run.root for run in runs if run.root):
+        for folder in (Path(root), data / Path(root).name):
+            with suppress(OSError, ValueError):  # not there, or not for us
+                file = (folder / path).resolve(strict=True)
+                if file.is_relative_to(folder.resolve()):
+                    found = file.read_bytes()
+                    if hashlib.sha256(found).hexdigest() == content:
+                        return found
+    return None
+
+
+def run_links(runs: Sequence[PastRun]) -> dict[str, str]:
+    """Where a browser finds each run; nothing if there is no server."""
+    uri = tracking_uri()
+    if not is_server(uri):
+        return {}
+    return {
+        run.run_id: f"{uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        for run in runs
+    }
+
+
+def log_comparison(
+    runs: Sequence[PastRun], files: Sequence[Path], name: str, command: str
+) -> str:
+    """Keep a comparison as a run of the experiment that its newest run belongs to.
+
+    Args:
+        runs: Those that were compared, the newest first.
+        files: Of the comparison.
+        name: Of the comparison.
+        command: That made it.
+
+    Returns:
+        The id of the new run.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    store = client(tracking_uri())
+    experiment = store.get_experiment(runs[0].experiment_id).name
+    ids = " ".join(run.run_id for run in runs)
+    kept = TrackedRun(
+        experiment,
+        f"comparison of {name}",
+        # A tag holds 8,000 characters: 240 ids.
+        tags={COMPARES_TAG: ids[:7900], "command": command[:7900]},
+    )
+    try:
+        target = kept.folder / "comparison"
+        target.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copy(file, target)
+        kept.publish(target)
+        kept.finish("FINISHED")
+    except BaseException:
+        kept.finish("FAILED")
+        raise
+    return kept.run_id
