@@ -20,6 +20,7 @@ SEEDS = (0, 1, 2)
 LEFT_OUT = (
     "checkpoints",  # 14 to 41 MB a run
     "images",  # a confusion matrix each epoch
+    *("val_*.png", "val_*.jpg"),  # those of the test are there
     "*.npz",
 )
 MOST_MB = 40
