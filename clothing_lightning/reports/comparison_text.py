@@ -23,6 +23,12 @@ COST_NAMES = {
 }
 SURE = 0.05
 
+_PAIR_COLUMNS = [
+    *("better", "other", "accuracy_difference", "accuracy_low", "accuracy_high"),
+    *("p", "p_holm", "macro_f1_difference", "macro_f1_low", "macro_f1_high"),
+    *("macro_f1_p", "macro_f1_p_holm", "images_needed"),
+]
+
 
 def score_text(score: Score, *, digits: int = 3) -> str:
     """``0.851 (0.817 to 0.879)``."""
@@ -150,7 +156,8 @@ def pairs_table(ranking: Ranking) -> pd.DataFrame:
                 "images_needed": pair.needed,
             }
             for pair in ranking.pairs
-        ]
+        ],
+        columns=_PAIR_COLUMNS,  # of one model, too, which has no pairs
     )
 
 

@@ -85,7 +85,9 @@ def test_a_clear_winner_is_told_as_such() -> None:
 
 def test_one_model_is_better_than_none() -> None:
     found = comparison({"alone": 3.0}, CLASSES)
-    assert len(conclusions(found, rank(found, resamples=50))) == 1
+    ranking = rank(found, resamples=50)
+    assert len(conclusions(found, ranking)) == 1
+    assert list(pairs_table(ranking).columns[:2]) == ["better", "other"]
 
 
 def test_models_that_cannot_be_told_apart_share_a_letter(
