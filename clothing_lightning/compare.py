@@ -70,7 +70,7 @@ def _compare(words: list[str]) -> int:
 
     from clothing_lightning.analysis.comparison import compared
     from clothing_lightning.analysis.ranking import rank
-    from clothing_lightning.analysis.shared_images import listed
+    from clothing_lightning.wording import listed
 
     found = compared(runs)
     found = replace(found, remarks=(*told, *found.remarks))

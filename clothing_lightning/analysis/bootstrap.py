@@ -53,12 +53,14 @@ class Scores:
             a mean over classes as its own: classes / mean(1 / size), and that times
             `independent_images` for each image where several runs test the same.
         most: How many times these a score may at most be worth, for `interval`.
+        of_runs: For each model the score of each of its runs.
     """
 
     estimates: NDArray[np.float64]
     draws: NDArray[np.float64]
     images: NDArray[np.float64]
     most: float
+    of_runs: list[NDArray[np.float64]]
 
     def interval(self, model: int, confidence: float = 0.95) -> tuple[float, float]:
         """Wilson's interval for as many images as would leave the score as uncertain.
@@ -181,7 +183,9 @@ def bootstrap(
     counters = [[_counter(labels, run, classes) for run in runs] for runs in models]
     images = np.array([_images_of_even_classes(labels, runs) for runs in models])
     once = np.ones((len(labels), 1))
-    estimates = np.concatenate([_scores(runs, once) for runs in counters], axis=1)
+    each = [np.stack([_run_scores(run, once) for run in runs]) for runs in counters]
+    estimates = np.concatenate([_mean(of_runs) for of_runs in each], axis=1)
+    f1, recall = ([of_runs[:, n, 0] for of_runs in each] for n in range(2))
     draws = np.empty((2, len(models), resamples))
     generator = np.random.default_rng(seed)
     step = max(1, _WEIGHTS_AT_ONCE // len(labels))
@@ -193,8 +197,8 @@ def bootstrap(
         if progress is not None:
             progress(last)
     return Bootstrap(
-        macro_f1=Scores(estimates[0], draws[0], images, most=_MOST_OF_F1),
-        balanced_accuracy=Scores(estimates[1], draws[1], images, most=1.0),
+        macro_f1=Scores(estimates[0], draws[0], images, _MOST_OF_F1, f1),
+        balanced_accuracy=Scores(estimates[1], draws[1], images, 1.0, recall),
     )
 
 

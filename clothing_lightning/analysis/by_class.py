@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clothing_lightning.analysis.classification import ratio
 from clothing_lightning.analysis.comparison import Comparison, Model
 
 
@@ -36,8 +37,5 @@ def _f1(compared: Comparison, model: Model) -> NDArray[np.float64]:
         support = np.bincount(labels, minlength=classes)
         predicted = np.bincount(repeat.predicted, minlength=classes)
         hits = np.bincount(labels[labels == repeat.predicted], minlength=classes)
-        np.divide(2 * hits, support + predicted, out=row, where=support > 0)
-    counted = np.isfinite(scores).sum(axis=0)
-    means = np.full(classes, np.nan)
-    np.divide(np.nansum(scores, axis=0), counted, out=means, where=counted > 0)
-    return means
+        row[:] = ratio(2 * hits, np.where(support > 0, support + predicted, 0))
+    return ratio(np.nansum(scores, axis=0), np.isfinite(scores).sum(axis=0))

@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.analysis.classification import wilson_interval
+from clothing_lightning.analysis.classification import (
+    SMALLEST_PROBABILITY,
+    ratio,
+    wilson_interval,
+)
 
-_SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 _TEMPERATURES = (0.05, 20.0)
 _POINTS = 200
 
@@ -55,8 +58,8 @@ def reliability(
             "lower": ends[:-1],
             "upper": ends[1:],
             "images": images,
-            "confidence": _means(sums, images),
-            "accuracy": _means(hits, images),
+            "confidence": ratio(sums, images),
+            "accuracy": ratio(hits, images),
             "accuracy_lower": [lower for lower, _ in wilson],
             "accuracy_upper": [upper for _, upper in wilson],
         }
@@ -205,17 +208,9 @@ def _top(
 
 
 def _logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST_PROBABILITY))
+    return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY))
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def _means(
-    sums: NDArray[np.number], counts: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    means = np.full(len(sums), np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
-    return means

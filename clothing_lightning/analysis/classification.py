@@ -21,7 +21,7 @@ from clothing_lightning.errors import DataError
 
 _LEADING_COLUMNS = ["path", "label"]
 _TOP_K = (3, 5)
-_SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 
 def class_names(predictions: pd.DataFrame) -> list[str]:
@@ -81,9 +81,9 @@ def per_class(predictions: pd.DataFrame) -> pd.DataFrame:
     support, predicted = counts.sum(axis=1), counts.sum(axis=0)
     return pd.DataFrame(
         {
-            "precision": _ratio(hits, predicted),
-            "recall": _ratio(hits, support),
-            "f1": _ratio(2 * hits, support + predicted),
+            "precision": ratio(hits, predicted),
+            "recall": ratio(hits, support),
+            "f1": ratio(2 * hits, support + predicted),
             "support": support,
         },
         index=pd.Index(matrix.index, name="class"),
@@ -111,7 +111,7 @@ def summary(predictions: pd.DataFrame) -> dict[str, float]:
     present = scores[scores["support"] > 0]
     every_f1 = scores["f1"].fillna(0.0) if len(predictions) else scores["f1"]
     of_target = probabilities[np.arange(len(targets)), targets]
-    losses = -np.log(np.maximum(of_target, _SMALLEST_PROBABILITY))
+    losses = -np.log(np.maximum(of_target, SMALLEST_PROBABILITY))
     return {
         "accuracy": _mean(ranks < 1),
         **{name: _mean(ranks < k) for k, name in top_k.items()},
@@ -143,7 +143,7 @@ def confused_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
             "true": names[true],
             "predicted": names[predicted],
             "count": counts[true, predicted],
-            "share": _ratio(counts[true, predicted], support[true]),
+            "share": ratio(counts[true, predicted], support[true]),
         }
     )
 
@@ -262,13 +262,11 @@ def target_ranks(
     return np.asarray(before.sum(axis=1))
 
 
-def _ratio(
-    part: NDArray[np.integer], whole: NDArray[np.integer]
-) -> NDArray[np.float64]:
+def ratio(part: NDArray[np.number], whole: NDArray[np.integer]) -> NDArray[np.float64]:
     """Elementwise ``part / whole``, NaN where ``whole`` is 0."""
-    ratio = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio
+    found = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=found, where=whole > 0)
+    return found
 
 
 def _mean(values: NDArray[np.bool_] | NDArray[np.float64]) -> float:

@@ -25,11 +25,11 @@ from clothing_lightning.analysis.shared_images import (
     Tested,
     agree_on_labels,
     leave_out_learnt,
-    listed,
     on_shared_images,
     on_the_same_sets,
 )
 from clothing_lightning.errors import DataError
+from clothing_lightning.wording import listed
 
 LEARNT = ("train", "val")  # the best epoch is chosen on validation images
 UNEQUAL = 1.1

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clothing_lightning.analysis.bootstrap import Bootstrap, Run, Scores, bootstrap
+from clothing_lightning.analysis.bootstrap import Bootstrap, Scores, bootstrap
 from clothing_lightning.analysis.comparison import Comparison, Model
 from clothing_lightning.analysis.intervals import clustered_wilson
 from clothing_lightning.analysis.significance import (
@@ -153,10 +153,8 @@ def rank(
     classes = len(compared.class_names)
     drawn = bootstrap(compared.labels, runs, classes, resamples=resamples)
     scores = [
-        _accuracies(compared, model) | _averages(compared, repeats, drawn, number)
-        for number, (model, repeats) in enumerate(
-            zip(compared.models, runs, strict=True)
-        )
+        _accuracies(compared, model) | _averages(drawn, number)
+        for number, model in enumerate(compared.models)
     ]
     order = sorted(range(len(scores)), key=lambda n: -scores[n][by].value)
     standings = [
@@ -185,22 +183,18 @@ def _accuracies(compared: Comparison, model: Model) -> dict[str, Score]:
     return found
 
 
-def _averages(
-    compared: Comparison, repeats: Sequence[Run], drawn: Bootstrap, number: int
-) -> dict[str, Score]:
+def _averages(drawn: Bootstrap, number: int) -> dict[str, Score]:
     """Macro F1 and balanced accuracy, with their spread over repeats."""
-    classes = len(compared.class_names)
-    each = bootstrap(compared.labels, [[r] for r in repeats], classes, resamples=2)
     found = {}
     for name in ("macro_f1", "balanced_accuracy"):
         scores: Scores = getattr(drawn, name)
         low, high = scores.interval(number)
-        std = _std(getattr(each, name).estimates)
+        std = _std(scores.of_runs[number])
         found[name] = Score(float(scores.estimates[number]), low, high, std)
     return found
 
 
-def _std(values: Sequence[float]) -> float:
+def _std(values: Sequence[float] | NDArray[np.float64]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clothing_lightning.analysis.classification import class_names
 from clothing_lightning.errors import DataError
+from clothing_lightning.wording import listed
 
 if TYPE_CHECKING:
     from clothing_lightning.analysis.comparison import TestedRun
@@ -224,9 +225,3 @@ def _images(count: int) -> str:
 
 def _have(count: int) -> str:
     return "has" if count == 1 else "have"
-
-
-def listed(names: Sequence[str], limit: int = 6) -> str:
-    """The first names, and how many there are besides."""
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from clothing_lightning.wording import listed
+
 if TYPE_CHECKING:
     from clothing_lightning.data.audit import Audit
 
@@ -242,6 +244,4 @@ def _of_splits(numbers: Mapping[str, int]) -> str:
 
 
 def _some(names: "list[str] | pd.Index[str]") -> str:
-    more = len(names) - _NAMED
-    named = ", ".join(map(str, names[:_NAMED]))
-    return f"{named} and {more} more" if more > 0 else named
+    return listed([str(name) for name in names], _NAMED)

@@ -24,6 +24,7 @@ from clothing_lightning.reports.receptive_field import (
     share_of_side,
     window_figure,
 )
+from clothing_lightning.wording import listed
 
 COSTLIEST = 10
 
@@ -186,10 +187,7 @@ def _facts(report: NetworkReport) -> str:
 
 def _some(items: Sequence[str]) -> str:
     """The first few of a list, and how many more there are."""
-    more = len(items) - _LISTED
-    return (
-        ", ".join(items[:_LISTED]) + (f" and {more} more" if more > 0 else "") or "none"
-    )
+    return listed(items, _LISTED) or "none"
 
 
 def _layers(report: NetworkReport, *, unfolded: bool) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from html import escape
 
@@ -21,6 +21,7 @@ from clothing_lightning.reports.cost_quality import NAMED, cost_figure
 from clothing_lightning.reports.inline_svg import inline_svg
 from clothing_lightning.reports.metric_names import COLUMNS
 from clothing_lightning.reports.page import filled, packaged
+from clothing_lightning.wording import listed
 
 ALL_PAIRS = 12
 """Models of which all pairs are in the table; of more, each is held to the best."""
@@ -182,7 +183,7 @@ def _cost(ranking: Ranking, cost: str) -> str:
     )
     unknown = [titles[n] for n, value in enumerate(costs) if math.isnan(value)]
     if unknown:
-        sentence += f" Not known for {len(unknown)}: {_some(unknown)}."
+        sentence += f" Not known for {len(unknown)}: {listed(unknown, 5)}."
     if len(titles) > NAMED:
         sentence += " Point at a dot for its name."
     drawn = cost_figure(titles, costs, scores, best, cost=cost, score=ranking.by)
@@ -211,8 +212,3 @@ def _titles(ranking: Ranking) -> list[str]:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    more = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")

@@ -197,28 +197,20 @@ def pairs_table(ranking: Ranking, pairs: Sequence[Pair]) -> str:
         [
             titles[pair.a],
             cell(breakable(titles[pair.b]), kind="other"),
-            cell(
-                Html(
-                    f"{pair.difference:+.3f}"
-                    f"<small>{pair.low:+.3f} to {pair.high:+.3f}</small>"
-                ),
-                pair.difference,
-            ),
+            _difference_cell(pair.difference, pair.low, pair.high),
             cell(p_text(pair.p), pair.p),
             _p_cell(pair.p_holm),
-            cell(
-                Html(
-                    f"{pair.f1_difference:+.3f}"
-                    f"<small>{pair.f1_low:+.3f} to {pair.f1_high:+.3f}</small>"
-                ),
-                pair.f1_difference,
-            ),
+            _difference_cell(pair.f1_difference, pair.f1_low, pair.f1_high),
             _p_cell(pair.f1_p_holm),
             _needed_cell(pair.needed),
         ]
         for pair in pairs
     ]
     return table(headings, rows, caption="Tests of pairs", kind="tests")
+
+
+def _difference_cell(value: float, low: float, high: float) -> Html:
+    return cell(Html(f"{value:+.3f}<small>{low:+.3f} to {high:+.3f}</small>"), value)
 
 
 def _needed_cell(needed: int | None) -> Html:

@@ -9,6 +9,7 @@ from rich.table import Table
 from clothing_lightning.analysis.classification import summary, wilson_interval
 from clothing_lightning.analysis.repeatability import Repeated
 from clothing_lightning.reports.metric_names import COLUMNS
+from clothing_lightning.wording import listed
 
 _SHARES = ("accuracy", "top3", "top5")
 _SHOWN = 5
@@ -68,8 +69,7 @@ def repeated_lines(
 
 def some(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return listed(names, _SHOWN)
 
 
 def counted(counts: Mapping[str, int]) -> str:

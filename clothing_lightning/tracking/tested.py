@@ -13,7 +13,6 @@ from clothing_lightning.analysis.recipes import (
     seeds_of,
     without_repeat,
 )
-from clothing_lightning.analysis.shared_images import listed
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.data.table import read_cells
 from clothing_lightning.errors import ConfigError, DataError, RunError
@@ -31,6 +30,7 @@ from clothing_lightning.tracking.store import (
     first_line,
     tracking_uri,
 )
+from clothing_lightning.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,13 +127,12 @@ def usable(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
     for run in runs:
         if run.series or COMPARES_TAG in run.tags:
             continue
-        named = f"{run.name} ({run.run_id[:8]})"
         of = run.tags.get(EVALUATES_TAG, "")
         if run.status != "FINISHED":
-            unfinished.append(f"{named[:-1]}, {run.status})")
+            unfinished.append(f"{named(run)[:-1]}, {run.status})")
         elif of in own or run.tags.get("stage") == "val":
             if own.get(of) != run.tags.get("test_digest"):
-                again.append(named)
+                again.append(named(run))
         else:
             kept.append(run)
     told = []
