@@ -96,7 +96,7 @@ def _front_sentence(ranking: Ranking) -> list[str]:
         for place in front(costs, scores)
     ]
     if len(names) == 1:
-        return [f"{names[0]} has the fewest MACs as well."]
+        return [f"No other model has fewer MACs than {names[0]}."]
     rest = "; every other model is beaten by one" if len(names) < len(scores) else ""
     return [f"Worth their MACs: {_and(names)}{rest}."]
 
