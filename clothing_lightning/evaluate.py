@@ -74,7 +74,7 @@ def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
     add("--name")
     add("--experiment")
     add("--batch", type=int, default=32)
-    add("--device", default="auto")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return own.parse_known_args(flags)
 
 
@@ -98,7 +98,8 @@ def _evaluate(words: list[str]) -> int:
 
     keep_freed_memory()
     run = run_called(names[0])
-    model = restore(find_files(names[0]), options.device)
+    files = find_files(names[0])
+    model = restore(files, options.device)
     images = _images(run, names[1:], flags, options.split, model.crops_to_boxes)
     evaluation = evaluate_on(
         model,
@@ -111,8 +112,10 @@ def _evaluate(words: list[str]) -> int:
     experiment = options.experiment or images.name
     kept = record_evaluation(
         run,
+        model,
         images,
         evaluation,
+        checkpoint=files.checkpoint,
         experiment=experiment,
         name=options.name or _title(run, images),
         command=words,

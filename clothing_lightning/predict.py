@@ -175,7 +175,7 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     add("--sheet", type=Path)
     add("--explain", type=Path)
     add("--batch", type=int, default=32)
-    add("--device", default="auto")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return parser.parse_intermixed_args(words)
 
 
@@ -190,8 +190,8 @@ def _predict(words: list[str]) -> int:
 
     keep_freed_memory()
     run, *images = options.words
-    predictor = Predictor(run, device=options.device, batch_size=options.batch)
     paths = list(photo_paths(images))
+    predictor = Predictor(run, device=options.device, batch_size=options.batch)
     if options.sheet:
         for file in sheet_files(options.sheet, len(paths)):
             _require_new("--sheet", file)

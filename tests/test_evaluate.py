@@ -145,6 +145,7 @@ def test_the_checkpoint_that_is_named_is_tested(
     shown([str(last), "--name", "last"], capsys)
     from clothing_lightning.predict import Predictor
 
+    assert find_run("last").params["checkpoint"] == "last.ckpt"
     found = predictions_of(find_run("last"))
     table = Predictor(str(last))([trained.photos / path for path in found["path"]])
     names = list(COLOURS)
@@ -216,7 +217,7 @@ def test_an_experiment_says_which_images(trained: Trained, capsys: Captured) -> 
         (["tiny", "--split", "train"], "invalid choice: 'train'"),
         (["tiny", "--root", "nowhere"], "'nowhere' is not a folder, where its images"),
         (["tiny", "--root", "EMPTY"], "none of the 18 images of its split 'test' can"),
-        (["tiny", "--device", "tpu"], "'tpu' is none of auto, cpu, cuda"),
+        (["tiny", "--device", "tpu"], "--device: invalid choice: 'tpu'"),
         (["tiny", "--batch", "0"], "--batch is 0"),
         (["tiny", "--tpo", "1"], "unrecognized arguments: --tpo"),
         (["tiny", "image_foldr"], "image_foldr: is no data set that is known here"),

@@ -234,7 +234,7 @@ def test_weights_of_another_network_are_told(trained: Trained, tmp_path: Path) -
         (["tiny", "PHOTO", "--top", "0"], "--top is 0. The least is 1"),
         (["tiny", "PHOTO", "--top", "x"], "invalid int value"),
         (["tiny", "PHOTO", "--batch", "0"], "--batch is 0. The least is 1"),
-        (["tiny", "PHOTO", "--device", "tpu"], "'tpu' is none of auto, cpu, cuda"),
+        (["tiny", "PHOTO", "--device", "tpu"], "--device: invalid choice: 'tpu'"),
         (["tiny", "PHOTO", "--sheet", "a.jpg"], "'a.jpg' does not end in .png"),
         (["tiny", "PHOTO", "--sheet", "no/a.png"], "there is no folder 'no'"),
         (["tiny", "PHOTO", "--csv", "tiny.yaml"], "'tiny.yaml' is there already"),

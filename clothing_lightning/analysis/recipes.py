@@ -8,6 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 
 SEED, SPLIT_SEED, FOLD = "seed_everything", "data.split.seed", "data.fold"
+CHECKPOINT = "checkpoint"
+"""Setting of evaluations of another checkpoint than the best of a run."""
+
 OF_THE_MACHINE = (
     *("data.num_workers", "data.root", "data.download"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clothing_lightning.analysis.comparison import LEARNT, TestedRun
 from clothing_lightning.analysis.recipes import (
+    CHECKPOINT,
     FOLD,
     recipe_of,
     seeds_of,
@@ -113,7 +114,8 @@ def usable(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
     """Leave out runs that cannot be compared, and those that only repeat others.
 
     An evaluation counts where the run that it evaluates is not among the others, since
-    results on other images are not to be mixed with those of the run's own test.
+    results on other images are not to be mixed with those of the run's own test; or
+    where it is of another checkpoint.
 
     Returns:
         The others, and what to say of those left out.
@@ -133,6 +135,8 @@ def usable(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
         elif of in own or run.tags.get("stage") == "val":
             if own.get(of) != run.tags.get("test_digest"):
                 again.append(named(run))
+            elif CHECKPOINT in run.params:
+                kept.append(run)
         else:
             kept.append(run)
     told = []
@@ -173,7 +177,7 @@ def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
     digest = run.split_digest or run.run_id
     if digest not in manifests:
         manifests[digest] = _manifest(run)
-    manifest = manifests[digest]
+    manifest = of_training = manifests[digest]
     recipe, seeds = recipe_of(run.params), seeds_of(run.params)
     name, fold = run.name, run.params.get(FOLD, "")
     if evaluated := run.tags.get(EVALUATES_TAG):
@@ -182,12 +186,12 @@ def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
         seeds, fold = f"{seeds}, fold {fold}" if fold else seeds, ""
         origin = find_run(evaluated)
         name = origin.name
-        learnt = _read(origin, "data/manifest.csv", read_cells)
-        learnt = learnt[learnt["split"].isin(LEARNT)]
+        of_training = _read(origin, "data/manifest.csv", read_cells)
+        learnt = of_training[of_training["split"].isin(LEARNT)]
         manifest = pd.concat([manifest, learnt[["path", "sha256", "split"]]])
-    elif run.params.get("data.split.fraction", "1.0") == "1.0":
+    if run.params.get("data.split.fraction", "1.0") == "1.0":
         # Of the images themselves: the same recipe on others is another model.
-        contents = sorted(manifest["sha256"].dropna())
+        contents = sorted(of_training["sha256"].dropna())
         whole = hashlib.sha256("".join(contents).encode()).hexdigest()
         recipe["data.images"] = f"{len(contents):,} ({whole[:8]})"
     predictions = _read(run, "predictions/test.parquet", pd.read_parquet)

@@ -10,10 +10,13 @@ import torch
 
 from clothing_lightning import __version__
 from clothing_lightning.analysis.classification import summary
+from clothing_lightning.analysis.recipes import CHECKPOINT
 from clothing_lightning.data.table import digest
+from clothing_lightning.models.trained import TrainedNetwork
 from clothing_lightning.reports.classification import write_classification_report
 from clothing_lightning.tracking.read import EVALUATES_TAG
 from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.training.restoring import BEST
 
 if TYPE_CHECKING:
     from clothing_lightning.tracking.read import PastRun
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
 
 def record_evaluation(
     run: "PastRun",
+    model: TrainedNetwork,
     images: "ImageSet",
     evaluation: "Evaluation",
     *,
+    checkpoint: Path,
     experiment: str,
     name: str,
     command: Sequence[str],
@@ -33,8 +38,11 @@ def record_evaluation(
 
     Args:
         run: That was evaluated.
+        model: Its network.
         images: What it was evaluated on.
         evaluation: What came of it.
+        checkpoint: That the network's weights are of. Another than the best makes
+            another model of the same run.
         experiment: MLflow's, that the new run belongs to.
         name: Of the new run.
         command: Words of the command line.
@@ -42,9 +50,11 @@ def record_evaluation(
     Raises:
         StorageError: If it cannot be written.
     """
-    kept = TrackedRun(experiment, name, tags=_tags(run, images, evaluation))
+    tags = _tags(run, images, evaluation) | {"device": _device(model)}
+    kept = TrackedRun(experiment, name, tags=tags)
+    other = checkpoint.name != Path(BEST).name
     try:
-        kept.log_params(run.params)
+        kept.log_params(run.params | ({CHECKPOINT: checkpoint.name} if other else {}))
         cost = {k: v for k, v in run.metrics.items() if k.startswith("model/")}
         scores = summary(evaluation.predictions)
         kept.log_results(cost | {f"test/{key}": v for key, v in scores.items()})
@@ -61,7 +71,6 @@ def record_evaluation(
 def _tags(
     run: "PastRun", images: "ImageSet", evaluation: "Evaluation"
 ) -> dict[str, str]:
-    cuda = torch.cuda.is_available()
     return {
         EVALUATES_TAG: run.run_id,
         "stage": images.split,
@@ -70,10 +79,14 @@ def _tags(
         "preprocessing": json.dumps(evaluation.preprocessing),
         "image_root": str(images.root.resolve()),
         "synthetic": str(images.synthetic).lower(),
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
         "version.clothing_lightning": __version__,
         "version.torch": torch.__version__,
     }
+
+
+def _device(model: TrainedNetwork) -> str:
+    on_gpu = model.device.type == "cuda"
+    return torch.cuda.get_device_name(model.device) if on_gpu else "cpu"
 
 
 def _digest(evaluation: "Evaluation") -> str:

@@ -107,6 +107,18 @@ def test_an_evaluation_stands_for_a_run_that_is_not_among_the_others() -> None:
     assert len(told) == 2
 
 
+def test_another_checkpoint_of_a_run_is_another_model() -> None:
+    of = store_run("a")
+    tags, params = {EVALUATES_TAG: of}, {"model": "a", "checkpoint": "last.ckpt"}
+    store_run("a at the end", tags=tags, params=params)
+    store_run("a at the end elsewhere", tags=tags, params=params, test=range(30))
+    kept, told = usable(chosen_runs([], ["clothes"], ""))
+    assert [run.name for run in kept] == ["a at the end", "a"]
+    assert len(told) == 1
+    last, best = read_tested(kept)[0]
+    assert last.recipe == {**best.recipe, "checkpoint": "last.ckpt"}
+
+
 def test_what_is_compared_of_a_run_is_read() -> None:
     preprocessing = '{"image_size": 224, "mean": [0.5], "std": [1], "crop_pct": 0.875}'
     run_id = store_run(
