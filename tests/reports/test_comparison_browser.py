@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -22,15 +20,11 @@ from clothing_lightning.analysis.comparison import Comparison
 from clothing_lightning.analysis.ranking import Ranking, rank
 from clothing_lightning.analysis.significance import paired_difference_interval
 from clothing_lightning.reports.comparison_page import comparison_page
+from tests.browser import chromium
 from tests.compared_models import comparison
 
 pytestmark = pytest.mark.slow
 
-FLAGS = """
-    --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync
-    --window-size=1400,1000
-"""
 CLASSES = ("Dress", "Hat", "Shirt", "Polo", "Skirt", "Body", "<b>Shoes</b>")
 SKILLS = {"lite0": 2.3, "resnet18": 2.2, "own <i>cnn</i>": 1.0, "frozen": 1.9}
 
@@ -51,10 +45,6 @@ def opened(
     found: Comparison, ranking: Ranking, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Chrome]:
     """The page in headless Chromium; every photo but those of Hats can be read."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not installed")
     folder = tmp_path_factory.mktemp("page")
     labels = found.images.set_index("sha256")["label"]
 
@@ -67,15 +57,9 @@ def opened(
         found, ranking, title="T", command="compare", photo=photo, links={}
     )
     (folder / "index.html").write_text(html, encoding="utf-8")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS.split(), f"--user-data-dir={folder / 'browser'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = Chrome(options=options, service=Service(driver))
-    chrome.get((folder / "index.html").as_uri())
-    yield chrome
-    chrome.quit()
+    with chromium(folder / "browser") as browser:
+        browser.get((folder / "index.html").as_uri())
+        yield browser
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The MLflow UI in a real browser, on runs that `fit` has made."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ import pytest
 from mlflow.entities import Run
 from PIL import Image
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -19,15 +17,11 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from clothing_lightning import fit
 from clothing_lightning.tracking.store import client, tracking_uri
+from tests.browser import chromium
 
 pytestmark = pytest.mark.slow
 
 WAIT_S = 60  # pages take two seconds, but many more on a machine that is busy
-FLAGS = """
-    --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync
-    --window-size=6000,1600
-"""
 # The UI asks who is logged in, which a server without accounts cannot say; and browsers
 # say this of pages that are laid out again while they are.
 NOT_OURS = ("mlflow/users/current", "ResizeObserver loop completed")
@@ -36,19 +30,9 @@ EPOCHS = 3
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """Headless Chromium, in a window so wide that no table leaves columns out."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not installed")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path / 'browser'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = Chrome(options=options, service=Service(driver))
-    yield chrome
-    chrome.quit()
+    """A window so wide that no table leaves columns out."""
+    with chromium(tmp_path / "browser", (6000, 1600)) as browser:
+        yield browser
 
 
 class Pages:
