@@ -66,8 +66,11 @@ REFERENCES = (
     Reference("efficientnet_lite0_two_phase"),
     Reference(FROZEN),
     Reference(FROZEN, "_balanced", ("--model.init_args.class_weights", "balanced")),
-    Reference(
-        FROZEN, "_grouped", ("--data.init_args.split.method", "grouped"), folds=5
+    *(
+        Reference(
+            FROZEN, f"_{method}", ("--data.init_args.split.method", method), folds=5
+        )
+        for method in ("stratified", "grouped")
     ),
     Reference("fashion_mnist/small_cnn", seeds=(0,)),
 )
@@ -132,7 +135,7 @@ def pack(folder: Path, target: Path = ROOT / "mlruns") -> None:
         if (source / artifacts).is_dir():
             ignore = shutil.ignore_patterns(*LEFT_OUT)
             shutil.copytree(source / artifacts, target / artifacts, ignore=ignore)
-    _check(target)
+    _check(target, folder)
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     sys.stdout.write(f"{len(runs)} runs, {size / 1e6:.1f} MB\n")
     if size > MOST_MB * 1e6:
@@ -184,10 +187,10 @@ def _pack_store(source: Path, target: Path, runs: list[str]) -> None:
         store.execute("VACUUM")
 
 
-def _check(target: Path) -> None:
+def _check(target: Path, folder: Path) -> None:
     """Refuse to pack what names a folder of this machine."""
-    homes = {str(ROOT), str(Path.home()), os.environ.get("CLOTHING_DATA", "")} - {""}
-    homes |= {str(Path(home).resolve()) for home in homes}
+    data = Path(os.environ.get("CLOTHING_DATA", "data"))
+    homes = {str(place.resolve()) for place in (ROOT, Path.home(), data, folder)}
     for file in target.rglob("*"):
         if file.is_file() and file.suffix != ".png":
             content = file.read_bytes()

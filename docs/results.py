@@ -25,9 +25,9 @@ PARTS = {
         "The same with and without balanced class weights in the loss.",
     ),
     "Random or grouped splits": (
-        [FROZEN, f"{FROZEN}_grouped"],
-        "The same recipe, tested on random splits, and by five-fold cross-validation "
-        "in which no sender has photos in both train and test.",
+        [f"{FROZEN}_stratified", f"{FROZEN}_grouped"],
+        "Five folds each, so that every image is tested once: folds by chance, or with "
+        "all photos of a sender in the same one.",
     ),
     "Fashion-MNIST": (
         ["small_cnn"],

@@ -5,14 +5,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
 
 from clothing_lightning import compare
 from clothing_lightning.tracking.read import all_runs, find_run
 from clothing_lightning.tracking.store import client
 from docs.reference_runs import REFERENCES, pack
+from tests.browser import chromium
 from tests.stored_runs import store_run
 
 ROOT = Path(__file__).parents[1]
@@ -79,21 +83,57 @@ def test_all_runs_must_have_been_trained(workplace: Path, tmp_path: Path) -> Non
         pack(workplace, tmp_path / "mlruns")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not (ROOT / "mlruns.dvc").is_file(), reason="there are no reference runs yet"
-)
-def test_pulled_runs_give_the_results_that_are_told(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is needed of a fresh clone, and the runs that DVC brings it."""
+    if not (ROOT / "mlruns.dvc").is_file():
+        pytest.skip("there are no reference runs yet")
+    clone = tmp_path_factory.mktemp("clone")
     for name in ("docs", "reference_runs", ".dvc"):
         ignore = shutil.ignore_patterns("tmp", "cache")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
+        shutil.copytree(ROOT / name, clone / name, ignore=ignore)
     for name in ("mlruns.dvc", "README.md"):
-        shutil.copy(ROOT / name, tmp_path)
+        shutil.copy(ROOT / name, clone)
+    in_clone(clone, "-m", "dvc", "config", "--local", "core.no_scm", "true")
+    in_clone(clone, "-m", "dvc", "pull")
+    return clone
+
+
+def in_clone(clone: Path, *words: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": ""}
-    for words in (
-        ["-m", "dvc", "config", "--local", "core.no_scm", "true"],
-        ["-m", "dvc", "pull"],
-        ["docs/results.py", "--check"],
-    ):
-        command = [sys.executable, *words]
-        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    command = [sys.executable, *words]
+    subprocess.run(command, cwd=clone, env=environment, check=True)
+
+
+@pytest.mark.slow
+def test_pulled_runs_give_the_results_that_are_told(pulled: Path) -> None:
+    in_clone(pulled, "docs/results.py", "--check")
+
+
+@pytest.mark.slow
+def test_page_of_the_pulled_runs(
+    pulled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pulled)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    client.cache_clear()
+    words = ["--experiment", "clothing-dataset", "--no-log", "--out", str(tmp_path)]
+    assert compare.main(words) == 0
+    with chromium(tmp_path / "browser") as browser:
+        browser.get((tmp_path / "index.html").as_uri())
+        find = partial(browser.find_elements, By.CSS_SELECTOR)
+        names = {reference.experiment for reference in REFERENCES}
+
+        shown = [name.text for name in find(".ranking .name")]
+        assert {"efficientnet_lite0", "efficientnet_lite0_frozen"} <= names & set(shown)
+        find(".ranking th:last-of-type [role=button]")[0].click()
+        assert {name.text for name in find(".ranking .name")} == set(shown)
+        Select(find("#pick-a")[0]).select_by_value("2")
+        Select(find("#pick-b")[0]).select_by_value("0")
+        photos = find("#only-a figure button")
+        if "CLOTHING_DATA" in os.environ:
+            photos[0].click()
+            large = find("#large img")[0]
+            assert large.is_displayed()
+            assert int(large.get_attribute("naturalWidth") or 0) > 50
+        assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
