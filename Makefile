@@ -38,7 +38,8 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 unit: .venv/dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+		--dist loadfile --no-loadscope-reorder
 
 smoke: .venv/dev  ## fit every experiment for two batches, on real photos if CLOTHING_DATA is set
 	$(BIN)/python -m tests.smoke

@@ -233,6 +233,7 @@ def test_changed_parameters_are_told_and_logged_when_resuming(
     assert yaml.safe_load(resumed.read_text())["trainer"]["max_epochs"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
