@@ -27,21 +27,19 @@ MOST_MB = 40
 
 
 class Reference(NamedTuple):
-    """Runs of one experiment: each seed with weights and split of its own, or folds.
+    """Runs of one experiment: three, each with weights and split of its own, or folds.
 
     Attributes:
         experiment: Its file below ``experiments/``.
         suffix: Of the runs' names, where flags make it another one.
         flags: Added to the command.
         folds: Of a cross-validation instead of seeds.
-        seeds: One run each.
     """
 
     experiment: str
     suffix: str = ""
     flags: tuple[str, ...] = ()
     folds: int = 0
-    seeds: tuple[int, ...] = SEEDS
 
     def runs(self) -> dict[str, list[str]]:
         """Words of ``fit`` by the name of the run."""
@@ -56,7 +54,7 @@ class Reference(NamedTuple):
                 *("--data.init_args.split.seed", str(seed)),
                 *("--run.name", f"{stem}-seed{seed}"),
             ]
-            for seed in self.seeds
+            for seed in SEEDS
         }
 
 
@@ -65,14 +63,12 @@ REFERENCES = (
     Reference("efficientnet_lite0"),
     Reference("efficientnet_lite0_two_phase"),
     Reference(FROZEN),
-    Reference(FROZEN, "_balanced", ("--model.init_args.class_weights", "balanced")),
     *(
         Reference(
             FROZEN, f"_{method}", ("--data.init_args.split.method", method), folds=5
         )
         for method in ("stratified", "grouped")
     ),
-    Reference("fashion_mnist/small_cnn", seeds=(0,)),
 )
 
 

@@ -106,6 +106,8 @@ def test_what_is_done_with_runs(
         _, _, module, *words = shlex.split(command)
         if words[-1] == "Tee=T-Shirt":  # of which these photos have none
             words[-1] = "Dress=Hat"
+        if "clothing-dataset" in words:  # tests of the reference runs compare those
+            continue
         assert AFTERWARDS[module.rpartition(".")[2]].main(words) == 0, command
 
 

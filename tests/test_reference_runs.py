@@ -25,9 +25,10 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def trained(workplace: Path) -> Path:
     """A folder with a store that has all of the reference runs, and others."""
+    clothes = Path("/home/me/clothes")
     for reference in REFERENCES:
         for name in reference.runs():
-            parent = store_run(name, root=Path("/home/me/clothes"), skill=len(name) / 9)
+            parent = store_run(name, root=clothes, skill=len(name) / 9)
             for fold in range(1, reference.folds + 1):
                 store_run(
                     f"{name}, fold {fold} of {reference.folds}",
@@ -35,6 +36,7 @@ def trained(workplace: Path) -> Path:
                     params={"data.fold": f"{fold} of {reference.folds}"},
                     test=range(fold * 9, fold * 9 + 9),
                     train=range(100, 130),
+                    root=clothes,
                 )
     store_run("something else")
     run = find_run("efficientnet_lite0-seed0")
