@@ -5,6 +5,7 @@ python docs/reference_runs.py pack build/reference    # makes mlruns/ of them
 dvc add mlruns && dvc push
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,7 +21,8 @@ SEEDS = (0, 1, 2)
 LEFT_OUT = (
     "checkpoints",  # 14 to 41 MB a run
     "images",  # a confusion matrix each epoch
-    *("val_*.png", "val_*.jpg"),  # those of the test are there
+    "val_*.png",  # those of the test are there
+    "*.jpg",  # sheets of photos
     "*.npz",
 )
 MOST_MB = 40
@@ -132,7 +134,9 @@ def pack(folder: Path, target: Path = ROOT / "mlruns") -> None:
             ignore = shutil.ignore_patterns(*LEFT_OUT)
             shutil.copytree(source / artifacts, target / artifacts, ignore=ignore)
     _check(target, folder)
-    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+    contents = (file.read_bytes() for file in target.rglob("*") if file.is_file())
+    # DVC keeps each content once, such as the manifest of runs on the same split.
+    size = sum({hashlib.sha256(each).digest(): len(each) for each in contents}.values())
     sys.stdout.write(f"{len(runs)} runs, {size / 1e6:.1f} MB\n")
     if size > MOST_MB * 1e6:
         sys.exit(f"That is more than {MOST_MB} MB.")

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from itertools import dropwhile, takewhile
 from pathlib import Path
+from textwrap import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 FROZEN = "efficientnet_lite0_frozen"
@@ -40,6 +41,7 @@ Written by `python docs/results.py` from the reference runs (`dvc pull`), which
 with 95 % intervals over test images in brackets. The runs shared two CPU cores, so
 training times are upper bounds.
 """
+WIDTH = 95
 COLUMNS = ("model", "accuracy", "macro F1", "MACs", "training")
 START, END = "<!-- results: python docs/results.py -->", "<!-- end of results -->"
 
@@ -49,13 +51,14 @@ def main() -> None:
     os.chdir(ROOT)
     pages = {title: _compared(runs) for title, (runs, _) in PARTS.items()}
     results = HEAD + "".join(
-        f"\n## {title}\n\n{PARTS[title][1]}\n\n{page}" for title, page in pages.items()
+        f"\n## {title}\n\n{fill(PARTS[title][1], WIDTH)}\n\n{page}"
+        for title, page in pages.items()
     )
     readme = Path("README.md").read_text(encoding="utf-8")
     before, rest = readme.split(START)
     after = rest.split(END)[1]
     tables = "\n\n".join(
-        f"**{title}.** {PARTS[title][1]}\n\n{_table(page)}"
+        f"{fill(f'**{title}.** {PARTS[title][1]}', WIDTH)}\n\n{_table(page)}"
         for title, page in pages.items()
     )
     files = {

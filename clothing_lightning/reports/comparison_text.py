@@ -73,7 +73,8 @@ def _leaders(ranking: Ranking, n: int) -> str:
     titles = [standing.model.title for standing in ranking.standings]
     corrected = ", corrected for all pairs" if len(ranking.pairs) > 1 else ""
     if not rivals:
-        whom = titles[1] if len(places) == 1 else f"all {len(places)} others"
+        many = len(places) > 2
+        whom = f"all {len(places)} others" if many else _and(titles[1:])
         return f"It is better than {whom} beyond chance (p < {SURE}{corrected})."
     told = (
         f"It cannot be told apart from {_and([titles[place] for place in rivals])} at "
