@@ -190,7 +190,8 @@ def _pack_store(source: Path, target: Path, runs: list[str]) -> None:
 def _check(target: Path, folder: Path) -> None:
     """Refuse to pack what names a folder of this machine."""
     data = Path(os.environ.get("CLOTHING_DATA", "data"))
-    homes = {str(place.resolve()) for place in (ROOT, Path.home(), data, folder)}
+    places = (ROOT, Path.home(), data, folder)
+    homes = {str(path) for at in places for path in (at.absolute(), at.resolve())}
     for file in target.rglob("*"):
         if file.is_file() and file.suffix != ".png":
             content = file.read_bytes()

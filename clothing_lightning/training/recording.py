@@ -50,7 +50,7 @@ def record_evaluation(
     Raises:
         StorageError: If it cannot be written.
     """
-    tags = _tags(run, images, evaluation) | {"device": _device(model)}
+    tags = _tags(run, model, images, evaluation)
     kept = TrackedRun(experiment, name, tags=tags)
     other = checkpoint.name != Path(BEST).name
     try:
@@ -69,8 +69,12 @@ def record_evaluation(
 
 
 def _tags(
-    run: "PastRun", images: "ImageSet", evaluation: "Evaluation"
+    run: "PastRun",
+    model: TrainedNetwork,
+    images: "ImageSet",
+    evaluation: "Evaluation",
 ) -> dict[str, str]:
+    on_gpu = model.device.type == "cuda"
     return {
         EVALUATES_TAG: run.run_id,
         "stage": images.split,
@@ -79,14 +83,10 @@ def _tags(
         "preprocessing": json.dumps(evaluation.preprocessing),
         "image_root": str(images.root.resolve()),
         "synthetic": str(images.synthetic).lower(),
+        "device": torch.cuda.get_device_name(model.device) if on_gpu else "cpu",
         "version.clothing_lightning": __version__,
         "version.torch": torch.__version__,
     }
-
-
-def _device(model: TrainedNetwork) -> str:
-    on_gpu = model.device.type == "cuda"
-    return torch.cuda.get_device_name(model.device) if on_gpu else "cpu"
 
 
 def _digest(evaluation: "Evaluation") -> str:
