@@ -8,3 +8,8 @@ def listed(names: Sequence[str], limit: int = 6) -> str:
     shown = ", ".join(names[:limit])
     more = len(names) - limit
     return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def joined(names: Sequence[str]) -> str:
+    """``a, b and c``; empty if there is none."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -143,7 +143,7 @@ def test_the_checkpoint_that_is_named_is_tested(
 ) -> None:
     last = trained.artifacts / "checkpoints" / "last.ckpt"
     shown([str(last), "--name", "last"], capsys)
-    from clothing_lightning.predict import Predictor
+    from clothing_lightning.predictor import Predictor
 
     assert find_run("last").params["checkpoint"] == "last.ckpt"
     found = predictions_of(find_run("last"))
@@ -191,7 +191,7 @@ def test_images_get_the_preprocessing_of_the_run(
 ) -> None:
     words = ["tiny", "image_folder", "--root", str(others), "--image_size", "64"]
     shown([*words, "--name", "sized"], capsys)
-    from clothing_lightning.predict import Predictor
+    from clothing_lightning.predictor import Predictor
 
     found = predictions_of(find_run("sized"))
     table = Predictor("tiny")([others / path for path in found["path"]])

@@ -2,31 +2,21 @@
 
 import csv
 import json
-import pickle
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-import yaml
 from PIL import Image
 
 from clothing_lightning import predict
-from clothing_lightning.errors import RunError
-from clothing_lightning.predict import Predictor
+from clothing_lightning.predictor import Predictor
 from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
 from tests.trained_run import COLOURS, EACH, Trained, draw, trained
 
 __all__ = ["trained"]
 
 Captured = pytest.CaptureFixture[str]
-
-
-def photo(trained: Trained, label: str = "Hat", number: int = 0) -> str:
-    return str(trained.photos / label / f"{number:03}.jpg")
 
 
 def refused(words: list[str], capsys: Captured) -> str:
@@ -36,36 +26,8 @@ def refused(words: list[str], capsys: Captured) -> str:
     return found.err
 
 
-def test_probabilities_are_those_of_the_test(trained: Trained) -> None:
-    stored = trained.stored()
-    predictor = Predictor("tiny", device="cpu", batch_size=5)
-    table = predictor([trained.photos / path for path in stored["path"]])
-    names = list(COLOURS)
-    assert predictor.class_names == names
-    assert list(table.columns) == ["path", "prediction", "probability", "error", *names]
-    assert np.abs(table[names].to_numpy() - stored[names].to_numpy()).max() < 1e-4
-    best = stored[names].idxmax(axis=1)
-    assert list(table["prediction"]) == list(best)
-    assert table["probability"].to_numpy() == pytest.approx(
-        table[names].max(axis=1).to_numpy()
-    )
-
-
-def test_the_table_keeps_a_row_for_what_cannot_be_read(
-    trained: Trained, tmp_path: Path
-) -> None:
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no image")
-    table = Predictor("tiny")([photo(trained), broken, tmp_path / "none.jpg"])
-    assert list(table["prediction"].isna()) == [False, True, True]
-    assert Predictor("tiny")([broken])["prediction"].isna().all()
-    assert list(table["probability"].isna()) == [False, True, True]
-    assert "no image that can be read" in table["error"][1]
-    assert "no such file" in table["error"][2]
-
-
 def test_json_is_all_that_is_on_stdout(trained: Trained, capsys: Captured) -> None:
-    words = ["tiny", photo(trained), photo(trained, "Shirt"), "--json", "--top", "9"]
+    words = ["tiny", trained.photo(), trained.photo("Shirt"), "--json", "--top", "9"]
     assert predict.main(words) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["run"] == "tiny"
@@ -119,11 +81,11 @@ def test_a_broken_photo_is_told_and_the_others_go_on(
     trained: Trained, tmp_path: Path, capsys: Captured
 ) -> None:
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(Path(photo(trained)).read_bytes()[:300])
-    assert predict.main(["tiny", str(broken), photo(trained), "--json"]) == 1
+    broken.write_bytes(Path(trained.photo()).read_bytes()[:300])
+    assert predict.main(["tiny", str(broken), trained.photo(), "--json"]) == 1
     found = capsys.readouterr()
     content = json.loads(found.out)
-    assert [image["path"] for image in content["images"]] == [photo(trained)]
+    assert [image["path"] for image in content["images"]] == [trained.photo()]
     assert content["unreadable"][0]["path"] == str(broken)
     assert f"{broken}: is damaged or cut short" in found.err
     assert predict.main(["tiny", str(broken)]) == 2
@@ -149,7 +111,7 @@ def test_explanations_have_a_file_for_each_photo(
     trained: Trained, tmp_path: Path, capsys: Captured
 ) -> None:
     folder = tmp_path / "why"
-    photos = [photo(trained, label) for label in COLOURS]  # of the same name
+    photos = [trained.photo(label) for label in COLOURS]  # of the same name
     words = ["tiny", *photos, "--explain", str(folder)]
     assert predict.main(words) == 0
     names = [path.name for path in sorted(folder.iterdir())]
@@ -166,63 +128,6 @@ def test_names_of_photos_stay_in_the_folder_of_explanations(
     folder = tmp_path / "why"
     assert predict.main(["tiny", str(odd), "--explain", str(folder)]) == 0
     assert [path.name for path in folder.iterdir()] == ["0001__2f_x_.png"]
-
-
-def test_a_checkpoint_will_do(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = Predictor("tiny")(photo(trained))
-    best = trained.artifacts / "checkpoints" / "best.ckpt"
-    alone = tmp_path / "alone.ckpt"
-    shutil.copy(best, alone)
-    for reference in (best, alone):
-        found = Predictor(str(reference))(photo(trained))
-        assert found.equals(expected)
-    # Elsewhere, with what lies beside it; pretrained weights are not asked for.
-    copied = tmp_path / "copied"
-    shutil.copytree(trained.artifacts, copied)
-    config = yaml.safe_load((copied / "config" / "config.yaml").read_text())
-    config["model"]["init_args"]["weights"] = "hub"
-    (copied / "config" / "config.yaml").write_text(yaml.safe_dump(config))
-    monkeypatch.chdir(tmp_path)
-    found = Predictor(str(copied / "checkpoints" / "best.ckpt"))(photo(trained))
-    assert found.equals(expected)
-    assert not (tmp_path / "mlruns").exists()
-
-
-def test_a_checkpoint_of_no_run_is_told(trained: Trained, tmp_path: Path) -> None:
-    best = trained.artifacts / "checkpoints" / "best.ckpt"
-    state = torch.load(best, weights_only=True)
-    del state["callbacks"]
-    lost = tmp_path / "lost.ckpt"
-    torch.save(state, lost)
-    with pytest.raises(RunError, match=r"alone does not say what network it is of"):
-        Predictor(str(lost))
-    with pytest.raises(RunError, match=r"none\.ckpt: there is no such checkpoint"):
-        Predictor(str(tmp_path / "none.ckpt"))
-
-
-def test_a_checkpoint_runs_no_code(trained: Trained, tmp_path: Path) -> None:
-    class Touch:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (Path(tmp_path / "touched"),)  # type: ignore[return-value]
-
-    copied = tmp_path / "copied"
-    shutil.copytree(trained.artifacts, copied)
-    file = copied / "checkpoints" / "best.ckpt"
-    file.write_bytes(pickle.dumps({"state_dict": Touch()}))
-    with pytest.raises(RunError, match=r"is no checkpoint that can be read safely"):
-        Predictor(str(file))
-    assert not (tmp_path / "touched").exists()
-
-
-def test_weights_of_another_network_are_told(trained: Trained, tmp_path: Path) -> None:
-    copied = tmp_path / "copied"
-    shutil.copytree(trained.artifacts, copied)
-    counts = copied / "data" / "class_counts.csv"
-    counts.write_text(counts.read_text() + "Sock,1,1,1,1.0\n")
-    with pytest.raises(RunError, match=r"its weights do not fit the network of"):
-        Predictor(str(copied / "checkpoints" / "best.ckpt"))
 
 
 @pytest.mark.parametrize(
@@ -250,7 +155,7 @@ def test_mistakes_are_told(
     tmp_path: Path,
     capsys: Captured,
 ) -> None:
-    places = {"PHOTO": photo(trained), "EMPTY": str(tmp_path)}
+    places = {"PHOTO": trained.photo(), "EMPTY": str(tmp_path)}
     assert message in refused([places.get(word, word) for word in words], capsys)
 
 
@@ -260,7 +165,7 @@ def test_a_run_without_its_checkpoint_is_told(
     best = trained.artifacts / "checkpoints" / "best.ckpt"
     best.rename(tmp_path / "best.ckpt")
     try:
-        message = refused(["tiny", photo(trained)], capsys)
+        message = refused(["tiny", trained.photo()], capsys)
     finally:
         (tmp_path / "best.ckpt").rename(best)
     assert "has no artifact 'checkpoints/best.ckpt'" in message

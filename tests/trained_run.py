@@ -37,6 +37,9 @@ class Trained:
     artifacts: Path
     experiment: Path
 
+    def photo(self, label: str = "Hat", number: int = 0) -> str:
+        return str(self.photos / label / f"{number:03}.jpg")
+
     def stored(self, stage: str = "test") -> pd.DataFrame:
         return pd.read_parquet(self.artifacts / "predictions" / f"{stage}.parquet")
 

@@ -22,7 +22,8 @@ const fixed = (value, digits = 3) => value === null ? "–" : value.toFixed(digi
 const signed = value => value === null ? "–" : (value < 0 ? "−" : "+") + fixed(Math.abs(value));
 const chance = p => p === null ? "–" : p < 0.001 ? "< 0.001" : fixed(p);
 const whole = count => count.toLocaleString("en", {maximumFractionDigits: 1});
-const short = (name, limit) => name.length > limit ? name.slice(0, limit - 1) + "…" : name;
+const short = (name, limit) => name.length > limit
+  ? name.slice(0, limit >> 1) + "…" + name.slice(1 - limit + (limit >> 1)) : name;
 
 // Theme.
 

@@ -26,6 +26,7 @@ from clothing_lightning.wording import listed
 ALL_PAIRS = 12
 """Models of which all pairs are in the table; of more, each is held to the best."""
 
+_SPREAD = " ± is the standard deviation over repeats."
 _SHOWN_COSTS = ("macs", "params", "size_mb", "latency_ms", "train_s")
 
 
@@ -109,10 +110,11 @@ def _head(compared: Comparison, ranking: Ranking) -> str:
 
 
 def _ranking(ranking: Ranking, links: Mapping[str, str]) -> str:
+    scores = (standing.scores[ranking.by] for standing in ranking.standings)
+    spread = "" if all(math.isnan(score.std) for score in scores) else _SPREAD
     note = (
-        f"By {COLUMNS[ranking.by]}. Below each score: its 95 % interval over images; "
-        "± is the standard deviation over repeats. Neighbours that share a letter "
-        "cannot be told apart."
+        f"By {COLUMNS[ranking.by]}. Below each score: its 95 % interval over images."
+        f"{spread} Neighbours that share a letter cannot be told apart."
     )
     return (
         f'<p class="small">{note}</p><div class="tools" hidden>'
@@ -149,10 +151,10 @@ def _pairs(ranking: Ranking) -> str:
 
 def _costs(ranking: Ranking) -> str:
     """A figure and a sentence for each cost that is known, one of them in sight."""
-    parts = {}
-    for cost in _SHOWN_COSTS:
-        if any(not math.isnan(s.costs[cost]) for s in ranking.standings):
-            parts[cost] = _cost(ranking, cost)
+    values = {cost: _known(ranking, cost) for cost in _SHOWN_COSTS}
+    # What differs comes first: of one network's recipes the time and not the MACs.
+    by_use = sorted(values, key=lambda cost: len(set(values[cost])) == 1)
+    parts = {cost: _cost(ranking, cost) for cost in by_use if values[cost]}
     if not parts:
         return "<p>No cost is known.</p>"
     options = "".join(
@@ -168,9 +170,17 @@ def _costs(ranking: Ranking) -> str:
     )
 
 
+def _known(ranking: Ranking, cost: str) -> list[float]:
+    costs = (standing.costs[cost] for standing in ranking.standings)
+    return [value for value in costs if not math.isnan(value)]
+
+
 def _cost(ranking: Ranking, cost: str) -> str:
     titles = _titles(ranking)
     costs = [standing.costs[cost] for standing in ranking.standings]
+    if len(costs) > 1 and len(set(costs)) == 1:
+        same = f"{COST_NAMES[cost]}: the same for all ({cost_text(cost, costs[0])})."
+        return f"<p>{same[0].upper()}{same[1:]}</p>"
     scores = [standing.scores[ranking.by] for standing in ranking.standings]
     best = front(costs, [score.value for score in scores])
     named = [

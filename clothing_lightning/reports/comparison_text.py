@@ -12,6 +12,7 @@ from clothing_lightning.analysis.comparison import Comparison
 from clothing_lightning.analysis.pareto import front
 from clothing_lightning.analysis.ranking import COSTS, Ranking, Score, Standing
 from clothing_lightning.reports.metric_names import COLUMNS
+from clothing_lightning.wording import joined
 
 COST_NAMES = {
     "params": "parameters",
@@ -74,11 +75,12 @@ def _leaders(ranking: Ranking, n: int) -> str:
     corrected = ", corrected for all pairs" if len(ranking.pairs) > 1 else ""
     if not rivals:
         many = len(places) > 2
-        whom = f"all {len(places)} others" if many else _and(titles[1:])
+        whom = f"all {len(places)} others" if many else joined(titles[1:])
         return f"It is better than {whom} beyond chance (p < {SURE}{corrected})."
+    alike = joined([titles[place] for place in rivals])
     told = (
-        f"It cannot be told apart from {_and([titles[place] for place in rivals])} at "
-        f"n = {n:,} (p of at least {SURE}{corrected})."
+        f"It cannot be told apart from {alike} at n = {n:,} "
+        f"(p of at least {SURE}{corrected})."
     )
     needed = ranking.pair(0, rivals[0]).needed
     if ranking.by == "accuracy" and needed is not None and needed > n:
@@ -91,6 +93,8 @@ def _front_sentence(ranking: Ranking) -> list[str]:
     costs = [standing.costs["macs"] for standing in ranking.standings]
     if any(math.isnan(cost) for cost in costs):
         return []
+    if len(set(costs)) == 1:
+        return [f"All need the same MACs ({cost_text('macs', costs[0])})."]
     scores = [standing.scores[ranking.by].value for standing in ranking.standings]
     names = [
         f"{ranking.standings[place].model.title} ({cost_text('macs', costs[place])})"
@@ -99,13 +103,7 @@ def _front_sentence(ranking: Ranking) -> list[str]:
     if len(names) == 1:
         return [f"No other model has fewer MACs than {names[0]}."]
     rest = "; every other model is beaten by one" if len(names) < len(scores) else ""
-    return [f"Worth their MACs: {_and(names)}{rest}."]
-
-
-def _and(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return [f"Worth their MACs: {joined(names)}{rest}."]
 
 
 def estimate_text(count: int) -> str:

@@ -49,6 +49,24 @@ def page_of(
     )
 
 
+def with_metrics(
+    found: Comparison,
+    change: Callable[[Mapping[str, float] | None], Mapping[str, float] | None],
+) -> Comparison:
+    """The same with other metrics of its runs."""
+    models = []
+    for model in found.models:
+        repeats = [
+            replace(
+                repeat,
+                runs=tuple(replace(r, metrics=change(r.metrics)) for r in repeat.runs),
+            )
+            for repeat in model.repeats
+        ]
+        models.append(replace(model, repeats=tuple(repeats)))
+    return replace(found, models=tuple(models))
+
+
 class Page(HTMLParser):
     """Tags, tables by their label, and what scripts hold."""
 
@@ -195,19 +213,29 @@ def test_runs_unfold_with_their_own_accuracy_seeds_and_link(
 def test_costs_that_are_not_known_are_dashes_and_have_no_figure(
     found: Comparison,
 ) -> None:
-    bare = tuple(
-        replace(
-            model,
-            repeats=tuple(
-                replace(r, runs=tuple(replace(run, metrics=None) for run in r.runs))
-                for r in model.repeats
-            ),
-        )
-        for model in found.models
-    )
-    page = Page(page_of(replace(found, models=bare)))
+    page = Page(page_of(with_metrics(found, lambda _: None)))
     assert page.tables["Ranking"][1][6:] == [DASH] * 5
     assert "No cost is known." in page.text
+
+
+def test_a_cost_that_is_the_same_for_all_comes_last_and_has_no_figure(
+    found: Comparison,
+) -> None:
+    same = {"model/macs": 5e8, "model/params": 2e6, "model/size_mb": 8.0}
+    page = Page(page_of(with_metrics(found, lambda own: {**(own or {}), **same})))
+    costs = [f"cost-{name}" for name in ("train_s", "macs", "params", "size_mb")]
+    assert [name for name in page.ids if name in costs] == costs
+    assert "All need the same MACs (500 M)." in page.text
+    assert "MACs: the same for all (500 M)." in page.text
+    drawn = {name.split("-figure")[0] for name in page.ids if "-figure" in name}
+    assert drawn & set(costs) == {"cost-train_s"}
+
+
+def test_repeats_are_told_of_only_where_they_vary(found: Comparison) -> None:
+    """Two seeds of one model; other splits are no repeats of the same test."""
+    single = comparison({"a": 2.0, "b": 1.0}, CLASSES, images=60)
+    assert "standard deviation over repeats" in Page(page_of(found)).text
+    assert "standard deviation over repeats" not in Page(page_of(single)).text
 
 
 def test_address_that_would_run_a_script_is_no_link(found: Comparison) -> None:
