@@ -10,7 +10,12 @@ from pathlib import Path
 from clothing_lightning.analysis.comparison import TestedRun
 from clothing_lightning.tracking.read import PastRun
 from clothing_lightning.tracking.run import TrackedRun
-from clothing_lightning.tracking.store import client, is_server, tracking_uri
+from clothing_lightning.tracking.store import (
+    client,
+    is_server,
+    shown_uri,
+    tracking_uri,
+)
 
 COMPARES_TAG = "compares"
 
@@ -37,7 +42,7 @@ def photo(runs: Sequence[TestedRun], path: str, content: str) -> bytes | None:
 
 def run_links(runs: Sequence[PastRun]) -> dict[str, str]:
     """Where a browser finds each run; nothing if there is no server."""
-    uri = tracking_uri()
+    uri = shown_uri()
     if not is_server(uri):
         return {}
     return {

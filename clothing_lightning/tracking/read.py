@@ -12,6 +12,7 @@ from clothing_lightning.tracking.store import (
     existing_client,
     first_line,
     local_path,
+    shown_uri,
     staging_folder,
     tracking_uri,
 )
@@ -124,7 +125,7 @@ def find_run(reference: str) -> PastRun:
         return found[0]
     if not found:
         raise RunError(
-            f"run '{reference}' is not in {tracking_uri()}. Give the id, the start of "
+            f"run '{reference}' is not in {shown_uri()}. Give the id, the start of "
             "it, the name, or a checkpoint; mlflow ui shows them all."
         )
     each = [one for run in found for one in (children(run.run_id) or [run])]

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urlparse, urlsplit
 
 from clothing_lightning.errors import RunError, StorageError
 
@@ -32,14 +32,26 @@ def is_default_store() -> bool:
     return tracking_uri() == _default_uri(FOLDER.resolve())
 
 
+def without_password(uri: str) -> str:
+    """An address as it may be shown and handed on: without the user and password."""
+    user, at, _ = urlsplit(uri).netloc.rpartition("@")
+    return uri.replace(f"//{user}{at}", "//", 1)
+
+
+def shown_uri() -> str:
+    """`tracking_uri`, as it may be shown and handed on."""
+    return without_password(tracking_uri())
+
+
 def where_to_browse() -> str:
     """The command that shows the runs in a browser, or the server's address."""
     uri = tracking_uri()
     if is_server(uri):
-        return uri
+        return shown_uri()
     if is_default_store():
         return f"make ui, or: mlflow ui --backend-store-uri {_default_uri(FOLDER)}"
-    return f"mlflow ui --backend-store-uri {uri}"
+    shown = uri if uri == shown_uri() else '"$MLFLOW_TRACKING_URI"'
+    return f"mlflow ui --backend-store-uri {shown}"
 
 
 def staging_folder(run_id: str) -> Path:
@@ -118,15 +130,16 @@ def _refusal(uri: str, err: Exception) -> str:
     """Why a store cannot be opened, and what to do about it."""
     from mlflow.exceptions import MlflowException
 
+    shown = without_password(uri)
     if isinstance(err, MlflowException) and err.error_code == "UNAUTHENTICATED":
         user = os.environ.get("MLFLOW_TRACKING_USERNAME")
         whom = f"'{user}' in with this password" if user else "anyone in without a name"
         return (
-            f"MLflow: the server '{uri}' does not let {whom}. Set "
+            f"MLflow: the server '{shown}' does not let {whom}. Set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user it knows."
         )
     return (
-        f"MLflow: the store '{uri}' cannot be opened ({first_line(err)}). Make its "
+        f"MLflow: the store '{shown}' cannot be opened ({first_line(err)}). Make its "
         "folder writable, start the server, or set MLFLOW_TRACKING_URI."
     )
 
@@ -159,13 +172,14 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def first_line(err: BaseException) -> str:
-    """What was behind an error, on one line of at most 200 characters."""
+    """What was behind an error, on one line of at most 200 characters, no password."""
     seen = [err]  # `raise err from err` makes a chain a circle
     while inner := err.__cause__ or err.__context__:
         if any(inner is earlier for earlier in seen):
             break
         seen.append(err := inner)
-    return (str(err).strip() or type(err).__name__).splitlines()[0][:200]
+    line = (str(err).strip() or type(err).__name__).splitlines()[0]
+    return line.replace(tracking_uri(), shown_uri())[:200]
 
 
 def ensure_writable(folder: Path) -> None:

@@ -29,7 +29,7 @@ from clothing_lightning.tracking.read import (
 from clothing_lightning.tracking.store import (
     existing_client,
     first_line,
-    tracking_uri,
+    shown_uri,
 )
 from clothing_lightning.wording import listed
 
@@ -72,7 +72,7 @@ def _of_experiment(name: str, condition: str) -> list[PastRun]:
     if experiment is None:
         known = sorted(e.name for e in store.search_experiments())
         raise RunError(
-            f"--experiment: '{name}' is not in {tracking_uri()}, which has "
+            f"--experiment: '{name}' is not in {shown_uri()}, which has "
             f"{', '.join(known)}."
         )
     try:
@@ -101,7 +101,7 @@ def _named(reference: str, every: Sequence[PastRun]) -> list[PastRun]:
         names = {run.name for run in every} | {without_repeat(r.name) for r in every}
         near = [f"'{name}'" for name in get_close_matches(reference, names, n=3)]
         raise RunError(
-            f"run '{reference}' is not in {tracking_uri()}."
+            f"run '{reference}' is not in {shown_uri()}."
             + (f" Closest names: {', '.join(near)}." if near else "")
             + " Give an id, the start of one, or a name; mlflow ui shows them all."
         )

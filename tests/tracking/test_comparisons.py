@@ -45,3 +45,10 @@ def test_no_photo_outside_of_the_data_is_read(tmp_path: Path) -> None:
 
 def test_runs_in_a_folder_have_no_links() -> None:
     assert run_links([find_run(store_run("net"))]) == {}
+
+
+def test_links_to_a_server_hold_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = find_run(store_run("net"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@runs.example.org")
+    (link,) = run_links([run]).values()
+    assert link.startswith("https://runs.example.org/#/experiments/")

@@ -53,9 +53,14 @@ def test_the_environment_is_read_at_run_time(
         ("", "make ui, or: mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db"),
         ("sqlite:///x.db", "mlflow ui --backend-store-uri sqlite:///x.db"),
         ("https://runs.example.org", "https://runs.example.org"),
+        ("https://me:secret@runs.example.org", "https://runs.example.org"),
+        (
+            "postgresql://me:secret@db/runs",
+            'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"',
+        ),
     ],
 )
-def test_says_where_to_browse(
+def test_says_where_to_browse_and_no_password(
     uri: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -73,6 +78,16 @@ def test_a_server_that_is_down_is_told_soon(
         client(CLOSED)
     assert sum(pauses) < 10
     assert store.RETRIES not in os.environ
+
+
+def test_messages_hold_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = CLOSED.replace("//", "//me:secret@")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(StorageError, match=rf"'{CLOSED}' cannot be opened") as told:
+        client(uri)
+    assert "secret" not in str(told.value)
+    assert first_line(OSError(f"{uri}/api is gone")) == f"{CLOSED}/api is gone"
 
 
 def test_a_file_that_is_no_store(tmp_path: Path) -> None:
