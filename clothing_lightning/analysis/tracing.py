@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from clothing_lightning.analysis.counting import macs, other_flops
+from clothing_lightning.analysis.joining import Meeting
 from clothing_lightning.analysis.layout import (
     Field,
     LayoutError,
-    Meeting,
     Mixing,
     image,
 )

@@ -6,13 +6,12 @@ from typing import Any, TypeVar
 
 import torch
 
+from clothing_lightning.analysis.joining import Meeting, merged
 from clothing_lightning.analysis.layout import (
     Field,
     LayoutError,
-    Meeting,
     Mixing,
     contracted,
-    merged,
 )
 
 Result = Field | None | Sequence[Field | None]

@@ -3,17 +3,13 @@
 from dataclasses import replace
 from itertools import accumulate
 
+from clothing_lightning.analysis.joining import broadcast, concatenated
 from clothing_lightning.analysis.layout import (
     Field,
     LayoutError,
     atoms,
-    broadcast,
-    concatenated,
-    narrowed,
     plain,
     position_atom,
-    reshaped,
-    rolled,
     size,
 )
 from clothing_lightning.analysis.propagation.call import (
@@ -23,6 +19,7 @@ from clothing_lightning.analysis.propagation.call import (
     pair,
     rule,
 )
+from clothing_lightning.analysis.reshaping import narrowed, reshaped, rolled
 from clothing_lightning.analysis.windows import Windows
 
 

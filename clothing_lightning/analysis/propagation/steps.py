@@ -15,9 +15,7 @@ from clothing_lightning.analysis.layout import (
     mapped,
     plain,
     position_atom,
-    reshaped,
     size,
-    spread_out,
 )
 from clothing_lightning.analysis.propagation.call import (
     CONVOLUTIONS,
@@ -29,6 +27,7 @@ from clothing_lightning.analysis.propagation.call import (
     pooled_dims,
     rule,
 )
+from clothing_lightning.analysis.reshaping import reshaped, spread_out
 from clothing_lightning.analysis.windows import (
     Windows,
     binned,

@@ -5,6 +5,7 @@ from functools import partial
 
 from torch import Tensor
 
+from clothing_lightning.analysis.joining import broadcast, merged
 from clothing_lightning.analysis.layout import (
     AXES,
     Atom,
@@ -12,10 +13,8 @@ from clothing_lightning.analysis.layout import (
     Field,
     LayoutError,
     atoms,
-    broadcast,
     contracted,
     mapped,
-    merged,
     normalised,
     plain,
     size,
