@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from clothing_lightning.commands import WordsParser, answered
+from clothing_lightning.data.label_mapping import parse_map
 from clothing_lightning.errors import ConfigError, RunError, UserError
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _evaluate(words: list[str]) -> int:
     options, flags = _own_flags(words[len(names) :])
     if options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}. The least is 1.")
+    label_map = parse_map(options.map)
     from clothing_lightning.training.noise import quiet_libraries
 
     quiet_libraries()
@@ -105,7 +107,7 @@ def _evaluate(words: list[str]) -> int:
         model,
         images,
         read_manifest(run),
-        maps=options.map,
+        label_map=label_map,
         keep_trained=options.keep_trained,
         batch_size=options.batch,
     )

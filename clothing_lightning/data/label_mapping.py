@@ -22,23 +22,46 @@ class LabelMapping:
     absent: list[str]
 
 
+def parse_map(given: Sequence[str]) -> dict[str, str]:
+    """Read words such as ``Tee=T-Shirt``: a label of the data, and the class it means.
+
+    Raises:
+        ConfigError: If one is malformed, or a label is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        label, equals, name = (part.strip() for part in text.partition("="))
+        if not (label and equals and name):
+            raise ConfigError(
+                f"--map: {text!r} is not LABEL=CLASS, such as 'Tee=T-Shirt'."
+            )
+        if label in found:
+            raise ConfigError(
+                f"--map: {label!r} is given twice, as {found[label]!r} and {name!r}. "
+                "Keep one."
+            )
+        found[label] = name
+    return found
+
+
 def map_labels(
-    counts: Mapping[str, int], class_names: Sequence[str], given: Sequence[str]
+    counts: Mapping[str, int], class_names: Sequence[str], given: Mapping[str, str]
 ) -> LabelMapping:
     """Map labels to classes: by what is given, else to the class of the same name.
 
     Args:
         counts: Images of each label.
         class_names: Of the network.
-        given: Such as ``Tee=T-Shirt``: a label of the data, and the class it means.
+        given: Classes of labels that are called otherwise.
 
     Raises:
-        ConfigError: If one is malformed, names what there is not, or a label is given
-            twice.
+        ConfigError: If what is given names a label or class that there is not.
         DataError: If no label has a class.
     """
-    classes = {label: label for label in counts if label in class_names}
-    classes |= _parsed(given, counts, class_names)
+    for label, name in given.items():
+        _require(label, counts, "label of the data")
+        _require(name, class_names, "class of the run")
+    classes = {label: label for label in counts if label in class_names} | dict(given)
     if not classes:
         raise DataError(
             f"the data has the labels {_listed(counts)}, and the run the classes "
@@ -53,33 +76,12 @@ def map_labels(
     )
 
 
-def _parsed(
-    given: Sequence[str], labels: Collection[str], class_names: Sequence[str]
-) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in given:
-        label, equals, name = (part.strip() for part in text.partition("="))
-        if not (label and equals and name):
-            raise ConfigError(
-                f"--map: {text!r} is not LABEL=CLASS, such as 'Tee=T-Shirt'."
-            )
-        _require(text, label, labels, "label of the data")
-        _require(text, name, class_names, "class of the run")
-        if label in found:
-            raise ConfigError(
-                f"--map: {label!r} is given twice, as {found[label]!r} and {name!r}. "
-                "Keep one."
-            )
-        found[label] = name
-    return found
-
-
-def _require(text: str, name: str, names: Collection[str], what: str) -> None:
+def _require(name: str, names: Collection[str], what: str) -> None:
     if name in names:
         return
     near = get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"Closest: {', '.join(near)}" if near else f"There are {_listed(names)}"
-    raise ConfigError(f"--map: in {text!r}, {name!r} is no {what}. {hint}.")
+    raise ConfigError(f"--map: {name!r} is no {what}. {hint}.")
 
 
 def _listed(names: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """Testing a trained network again: on its own images, or on others."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,7 +185,7 @@ def evaluate_on(
     images: ImageSet,
     manifest: pd.DataFrame,
     *,
-    maps: Sequence[str] = (),
+    label_map: Mapping[str, str] | None = None,
     keep_trained: bool = False,
     batch_size: int = 32,
 ) -> Evaluation:
@@ -200,16 +200,16 @@ def evaluate_on(
         model: The network of the run.
         images: To evaluate on.
         manifest: Images of the run's splits.
-        maps: Classes of labels that are called otherwise; see `map_labels`.
+        label_map: Classes of labels that are called otherwise.
         keep_trained: Leave none of them out.
         batch_size: Photos that go through the network at once.
 
     Raises:
-        ConfigError: If ``maps`` do not hold.
+        ConfigError: If ``label_map`` names a label or class that there is not.
         DataError: If nothing is left to evaluate on.
     """
     counts = {str(k): int(n) for k, n in images.table["label"].value_counts().items()}
-    labels = map_labels(counts, model.class_names, maps)
+    labels = map_labels(counts, model.class_names, label_map or {})
     table = images.table[images.table["label"].isin(labels.classes)]
     learnt = _trained(images, manifest)
     trained = table["sha256"].isin(learnt)
