@@ -15,16 +15,20 @@ classes of 4 to 96, 4,000 tests of pairs of models with accuracies of 0.39, 0.59
     differences        normal, used here: F1         94.5  95.0  95.3  96.0  96.2  98.0
                        balanced accuracy             94.6  94.8  94.7  94.9  95.2  98.3
 
+Of 406 images in 46 classes, 10 of which have a single image, with accuracies of 0.82
+and 0.93 they held it in 92.7 to 96.0, and percentiles in 77 to 85.
+
 Those of means of three runs, each on its own split, did in 94.4 to 95.3. Those of five
 runs with an accuracy of 0.98 did in 91 to 92 for balanced accuracy: few images of small
 classes are mistaken, and which ones these are does not show how uncertain it is.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +57,9 @@ class Scores:
             a mean over classes as its own: classes / mean(1 / size), and that times
             `independent_images` for each image where several runs test the same.
         most: How many times these a score may at most be worth, for `interval`.
+        alone: What each class of a single image adds to each model's score, shape
+            (models, such classes). Resamples cannot vary it.
+        alone_most: The most that it could add, of the same shape.
         of_runs: For each model the score of each of its runs.
     """
 
@@ -60,11 +67,14 @@ class Scores:
     draws: NDArray[np.float64]
     images: NDArray[np.float64]
     most: float
-    of_runs: list[NDArray[np.float64]]
+    alone: NDArray[np.float64]
+    alone_most: NDArray[np.float64]
+    of_runs: list[NDArray[np.floating]]
 
     def interval(self, model: int, confidence: float = 0.95) -> tuple[float, float]:
         """Wilson's interval for as many images as would leave the score as uncertain.
 
+        A class of a single image is as uncertain as a coin that has the model's score.
         If small classes happen to have no mistake, the resamples hardly vary. Therefore
         these are never more than there are images of even classes; of macro F1 1.75
         times as many, since a mistake costs a large class little. With that number
@@ -80,8 +90,9 @@ class Scores:
         Raises:
             ValueError: If ``confidence`` is out of its range.
         """
-        score, error = float(self.estimates[model]), _spread(self.draws[model])
-        images = float(self.images[model])
+        score, images = float(self.estimates[model]), float(self.images[model])
+        alone = math.sqrt(score * (1 - score)) * _length(self.alone_most[model])
+        error = math.hypot(_spread(self.draws[model]), alone)
         if error > _ROUNDING:
             images = min(self.most * images, score * (1 - score) / error**2)
         return wilson_interval(score * images, images, confidence)
@@ -135,11 +146,13 @@ class Scores:
         """Spread over the resamples, widened as if there were no difference.
 
         McNemar's test does so, too. A model that is always right and one that never is
-        do not vary at all, and yet a single image would be no proof.
+        do not vary at all, and yet a single image would be no proof. Nor is what a
+        class of a single image adds: by chance it could have been the other's.
         """
         images = min(self.images[a], self.images[b])
         spread = _spread(self.draws[a] - self.draws[b])
-        return math.hypot(spread, self.difference(a, b) / math.sqrt(images))
+        alone = _length(self.alone[a] - self.alone[b])
+        return math.hypot(spread, alone, self.difference(a, b) / math.sqrt(images))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +167,10 @@ def bootstrap(
     labels: NDArray[np.intp],
     models: Sequence[Sequence[Run]],
     classes: int,
+    shares: Sequence[Sequence[float]] | None = None,
     *,
     resamples: int = 2000,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
 ) -> Bootstrap:
     """Score models on their test images and on resamples of these.
 
@@ -169,9 +182,9 @@ def bootstrap(
         models: Of each model its runs; of each run the images that it tested, as
             positions in ``labels``, and the class that it predicted for each.
         classes: Number of classes.
+        shares: Of each model how much each of its runs counts; by default all alike.
         resamples: Number of resamples, at least 2.
         seed: Of the resampling; the same one gives the same numbers.
-        progress: Called with the number of resamples done so far.
 
     Returns:
         Scores of the models, in their order.
@@ -180,26 +193,74 @@ def bootstrap(
         ValueError: If an argument breaks its contract.
     """
     _check(labels, models, classes, resamples)
-    counters = [[_counter(labels, run, classes) for run in runs] for runs in models]
+    counted = [
+        _Counted.of(labels, runs, classes, share)
+        for runs, share in zip(models, shares or repeat(None), strict=False)
+    ]
     images = np.array([_images_of_even_classes(labels, runs) for runs in models])
-    once = np.ones((len(labels), 1))
-    each = [np.stack([_run_scores(run, once) for run in runs]) for runs in counters]
-    estimates = np.concatenate([_mean(of_runs) for of_runs in each], axis=1)
-    f1, recall = ([of_runs[:, n, 0] for of_runs in each] for n in range(2))
     draws = np.empty((2, len(models), resamples))
     generator = np.random.default_rng(seed)
     step = max(1, _WEIGHTS_AT_ONCE // len(labels))
     for first in range(0, resamples, step):
         last = min(first + step, resamples)
         weights = _weights(labels, last - first, generator)
-        for model, runs in enumerate(counters):
-            draws[:, model, first:last] = _scores(runs, weights)
-        if progress is not None:
-            progress(last)
-    return Bootstrap(
-        macro_f1=Scores(estimates[0], draws[0], images, _MOST_OF_F1, f1),
-        balanced_accuracy=Scores(estimates[1], draws[1], images, 1.0, recall),
+        for number, model in enumerate(counted):
+            draws[:, number, first:last] = model.scores(weights)
+    once = np.ones((len(labels), 1))
+    estimates = np.stack([model.scores(once)[:, 0] for model in counted], axis=1)
+    alone = np.flatnonzero(np.bincount(labels, minlength=classes) == 1)
+    added = np.stack([model.added(once)[..., alone] for model in counted], axis=1)
+    f1, recall = (
+        Scores(
+            estimates[metric],
+            draws[metric],
+            images,
+            most,
+            added[metric],
+            added[2],
+            [model.of_runs(once)[:, metric, 0] for model in counted],
+        )
+        for metric, most in enumerate((_MOST_OF_F1, 1.0))
     )
+    return Bootstrap(f1, recall)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Runs of a model, each as a matrix that counts, and how much each counts.
+
+    Weights of images have the shape (images, draws).
+    """
+
+    runs: "list[csr_array]"
+    shares: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        labels: NDArray[np.intp],
+        runs: Sequence[Run],
+        classes: int,
+        shares: Sequence[float] | None,
+    ) -> "_Counted":
+        counters = [_counter(labels, run, classes) for run in runs]
+        return cls(counters, np.array(shares or [1.0] * len(runs)))
+
+    def of_runs(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Macro F1 and balanced accuracy of each run, shape (runs, 2, draws)."""
+        return np.stack([_mean(_by_class(run, weights), axis=1) for run in self.runs])
+
+    def scores(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Mean of both over the runs, shape (2, draws)."""
+        return _mean(self.of_runs(weights), axis=0, shares=self.shares)
+
+    def added(self, once: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What each class adds to F1 and recall, and at most; shape (3, classes)."""
+        each = np.stack([_by_class(run, once)[..., 0] for run in self.runs])
+        known = np.isfinite(each[:, :1])
+        parts = np.concatenate([np.nan_to_num(each), known], axis=1)
+        parts = parts / known.sum(axis=2, keepdims=True)
+        return np.asarray(np.average(parts, axis=0, weights=self.shares))
 
 
 def _weights(
@@ -238,28 +299,30 @@ def _counter(labels: NDArray[np.intp], run: Run, classes: int) -> "csr_array":
     return csr_array((ones, (rows, columns)), shape=(3 * classes, len(labels)))
 
 
-def _scores(
-    runs: Sequence["csr_array"], weights: NDArray[np.floating]
-) -> NDArray[np.floating]:
-    """Macro F1 and balanced accuracy of a model, shape (2, columns of weights)."""
-    return _mean(np.stack([_run_scores(run, weights) for run in runs]))
-
-
-def _run_scores(
-    run: "csr_array", weights: NDArray[np.floating]
-) -> NDArray[np.floating]:
+def _by_class(run: "csr_array", weights: NDArray[np.floating]) -> NDArray[np.floating]:
+    """F1 and recall of each class, shape (2, classes, draws), NaN without an image."""
     counts = (run @ weights).reshape(3, -1, weights.shape[1])
     support, predicted, hits = counts
-    with np.errstate(invalid="ignore"):  # 0 / 0 of a class that has no image here
+    with np.errstate(invalid="ignore"):  # 0 / 0
         recall = hits / support
         f1 = 2 * hits / np.where(support > 0, support + predicted, 0)
-    return np.stack([_mean(f1), _mean(recall)])
+    return np.stack([f1, recall])
 
 
-def _mean(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Mean over the first axis of what is not NaN, NaN where nothing is."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nansum(values, axis=0) / np.isfinite(values).sum(axis=0))
+def _mean(
+    values: NDArray[np.floating], axis: int, shares: NDArray[np.float64] | None = None
+) -> NDArray[np.floating]:
+    """Mean of what is not NaN, weighted along the first axis; NaN where nothing is."""
+    known: NDArray[Any] = np.isfinite(values)
+    if shares is not None:
+        known = known * shares[:, np.newaxis, np.newaxis]
+        values = values * known
+    with np.errstate(invalid="ignore"):  # a resample may leave a run no image
+        return np.asarray(np.nansum(values, axis) / known.sum(axis))
+
+
+def _length(values: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(values))
 
 
 def _images_of_even_classes(labels: NDArray[np.intp], runs: Sequence[Run]) -> float:

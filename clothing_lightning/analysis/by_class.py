@@ -18,8 +18,9 @@ def f1_by_class(compared: Comparison, models: Sequence[Model]) -> pd.DataFrame:
         models: Some of its models.
 
     Returns:
-        Mean F1 over the repeats that had images of the class; classes in the index, the
-        one that the models are best at first, titles in the columns.
+        Mean F1 over the repeats that had images of the class, test sets counting alike;
+        classes in the index, the one that the models are best at first, titles in the
+        columns.
     """
     table = pd.DataFrame(
         {model.title: _f1(compared, model) for model in models},
@@ -38,4 +39,5 @@ def _f1(compared: Comparison, model: Model) -> NDArray[np.float64]:
         predicted = np.bincount(repeat.predicted, minlength=classes)
         hits = np.bincount(labels[labels == repeat.predicted], minlength=classes)
         row[:] = ratio(2 * hits, np.where(support > 0, support + predicted, 0))
-    return ratio(np.nansum(scores, axis=0), np.isfinite(scores).sum(axis=0))
+    weights = np.isfinite(scores) * np.array(model.weights)[:, np.newaxis]
+    return ratio(np.nansum(scores * weights, axis=0), weights.sum(axis=0))

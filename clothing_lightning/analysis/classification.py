@@ -262,7 +262,7 @@ def target_ranks(
     return np.asarray(before.sum(axis=1))
 
 
-def ratio(part: NDArray[np.number], whole: NDArray[np.integer]) -> NDArray[np.float64]:
+def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
     """Elementwise ``part / whole``, NaN where ``whole`` is 0."""
     found = np.full(len(whole), np.nan)
     np.divide(part, whole, out=found, where=whole > 0)

@@ -141,6 +141,12 @@ class Model:
         """All of its runs."""
         return [run for repeat in self.repeats for run in repeat.runs]
 
+    @property
+    def weights(self) -> list[float]:
+        """Of each repeat: those on the same test set count as one."""
+        tests = [repeat.test for repeat in self.repeats]
+        return [1 / tests.count(test) for test in tests]
+
     def metric(self, name: str) -> float:
         """Mean over its runs of a metric that was logged; NaN if none has it."""
         values = [(run.metrics or {}).get(name, np.nan) for run in self.runs]
@@ -187,6 +193,25 @@ class Comparison:
             hits = [self.hits(r, top) for r in model.repeats if r.test == number]
             found[number, places] = np.mean(hits, axis=0)
         return found
+
+    def answers(
+        self, model: Model, top: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How often a model is right on each image, and of how many answers.
+
+        Test sets count alike: each as if it had the mean number of repeats.
+
+        Args:
+            model: One of the comparison.
+            top: The true class is among this many.
+
+        Returns:
+            Right answers and all answers, each of shape (images,).
+        """
+        rights = self.rights(model, top)
+        repeats = len(model.repeats) / len(self.tests)
+        hits, trials = np.nansum(rights, axis=0), np.isfinite(rights).sum(axis=0)
+        return repeats * hits, repeats * trials
 
     def hits(self, repeat: Repeat, top: int = 1) -> NDArray[np.bool_]:
         """Whether a repeat is right, for each image of its test set."""

@@ -151,7 +151,8 @@ def rank(
         for model in compared.models
     ]
     classes = len(compared.class_names)
-    drawn = bootstrap(compared.labels, runs, classes, resamples=resamples)
+    weights = [model.weights for model in compared.models]
+    drawn = bootstrap(compared.labels, runs, classes, weights, resamples=resamples)
     scores = [
         _accuracies(compared, model) | _averages(drawn, number)
         for number, model in enumerate(compared.models)
@@ -175,9 +176,8 @@ def _accuracies(compared: Comparison, model: Model) -> dict[str, Score]:
         del tops["top5"]
     found = {}
     for name, top in tops.items():
-        rights = compared.rights(model, top)
-        hits, trials = np.nansum(rights, axis=0), np.isfinite(rights).sum(axis=0)
-        low, high = clustered_wilson(hits, trials.astype(np.float64))
+        hits, trials = compared.answers(model, top)
+        low, high = clustered_wilson(hits, trials)
         each = [compared.hits(repeat, top).mean() for repeat in model.repeats]
         found[name] = Score(hits.sum() / trials.sum(), low, high, _std(each))
     return found
@@ -194,28 +194,33 @@ def _averages(drawn: Bootstrap, number: int) -> dict[str, Score]:
     return found
 
 
-def _std(values: Sequence[float] | NDArray[np.float64]) -> float:
+def _std(values: Sequence[float] | NDArray[np.floating]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def _pairs(compared: Comparison, order: Sequence[int], drawn: Bootstrap) -> list[Pair]:
     """Test every two models."""
-    rights = [compared.rights(compared.models[n]) for n in order]
+    models = [compared.models[n] for n in order]
+    rights = [compared.rights(model) for model in models]
     trials = np.isfinite(rights[0]).sum(axis=0)
     places = list(combinations(range(len(order)), 2))
-    shares = [np.nansum(rights[a] - rights[b], axis=0) for a, b in places]
     f1, f1_places = drawn.macro_f1, [(order[a], order[b]) for a, b in places]
-    parts = _parts(compared)
-    p_values = np.array([sign_flip_test(_whole(share, parts)) for share in shares])
+    p_values = np.array(
+        [
+            _p_value(rights[a] - rights[b], _parts(models[a], models[b]))
+            for a, b in places
+        ]
+    )
     f1_p_values = np.array([f1.p_value(*both) for both in f1_places])
     corrected, f1_corrected = holm(p_values), holm(f1_p_values)
     found = []
     for number, (a, b) in enumerate(places):
-        both, share = f1_places[number], shares[number]
-        difference = float(share.sum() / trials.sum())
+        both, gaps = f1_places[number], rights[a] - rights[b]
+        tested = gaps[np.isfinite(gaps)]
+        difference = float(tested.mean())
         # As each image would differ, were all of them tested equally often.
-        each = difference + (share - difference * trials) / trials.mean()
-        low, high = paired_difference_interval(each.clip(-1, 1))
+        own = np.nansum(gaps, axis=0) - difference * trials
+        low, high = paired_difference_interval(difference + own / trials.mean())
         f1_low, f1_high = f1.difference_interval(*both)
         found.append(
             Pair(
@@ -231,15 +236,20 @@ def _pairs(compared: Comparison, order: Sequence[int], drawn: Bootstrap) -> list
                 f1_high=f1_high,
                 f1_p=float(f1_p_values[number]),
                 f1_p_holm=float(f1_corrected[number]),
-                needed=images_needed(share / trials, alpha=ALPHA / len(places)),
+                needed=images_needed(tested, alpha=ALPHA / len(places)),
             )
         )
     return found
 
 
-def _parts(compared: Comparison) -> int:
+def _p_value(gaps: NDArray[np.float64], parts: int) -> float:
+    """Test gaps of shape (tests, images), all of them of an image at once."""
+    return sign_flip_test(_whole(np.nansum(gaps, axis=0), parts))
+
+
+def _parts(*models: Model) -> int:
     """The smallest number of which all shares of repeats are whole parts."""
-    repeats = [Counter(r.test for r in model.repeats) for model in compared.models]
+    repeats = [Counter(r.test for r in model.repeats) for model in models]
     parts = math.lcm(*(count for counted in repeats for count in counted.values()))
     return min(parts, _MOST_PARTS)
 

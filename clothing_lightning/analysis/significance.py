@@ -174,19 +174,19 @@ def paired_difference_interval(
 
     Args:
         differences: For each image the share of the first model's repeats that are
-            right less that of the second's, -1 to 1. None: the interval is -1 to 1.
+            right less that of the second's: -1 to 1 where each image is tested once,
+            and beyond where some images count more than others. None: the interval is
+            -1 to 1.
         confidence: Coverage, between 0 and 1.
 
     Returns:
         Lower and upper end, first model less second.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If ``confidence`` is out of its range.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
-    if len(differences) and np.abs(differences).max() > 1:
-        raise ValueError("differences: each lies between -1 and 1.")
     count = len(differences) + 2
     centre = float(differences.sum()) / count
     variance = ((float(np.square(differences).sum()) + 2) / count - centre**2) / count

@@ -47,7 +47,7 @@ def slices(compared: Comparison) -> list[Slices]:
     Args:
         compared: Models, and the images with what their manifests say of them.
     """
-    totals = [_totals(compared, number) for number in range(len(compared.models))]
+    totals = [compared.answers(model) for model in compared.models]
     found = []
     for name, values in _columns(compared.images):
         parts = _pooled(values)
@@ -60,14 +60,6 @@ def slices(compared: Comparison) -> list[Slices]:
             images = {str(part): int(count) for part, count in counts.items()}
             found.append(Slices(name, images, np.array(scores)))
     return found
-
-
-def _totals(
-    compared: Comparison, number: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each image the test sets that have it, and in how many the model is right."""
-    rights = compared.rights(compared.models[number])
-    return np.nansum(rights, axis=0), np.isfinite(rights).sum(axis=0).astype(float)
 
 
 def _score(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,17 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, f1_score, top_k_accuracy_score
 
+from clothing_lightning.analysis.by_class import f1_by_class
 from clothing_lightning.analysis.classification import wilson_interval
-from clothing_lightning.analysis.comparison import Comparison, TestedRun, compared
+from clothing_lightning.analysis.comparison import (
+    Comparison,
+    Model,
+    TestedRun,
+    compared,
+)
 from clothing_lightning.analysis.ranking import Ranking, rank
+from clothing_lightning.analysis.significance import images_needed
+from tests.compared_models import comparison
 
 CLASSES = [f"class {n}" for n in range(7)]
 IMAGES = 300
@@ -123,17 +132,44 @@ def test_repeats_are_averaged_and_their_spread_is_told() -> None:
     score = standing.scores["accuracy"]
     assert score.value == pytest.approx(np.mean(each))
     assert score.std == pytest.approx(np.std(each, ddof=1))
-    # Three runs on the same images tell more than one, but less than three times that.
-    hits = round(score.value * IMAGES)
-    low, high = wilson_interval(hits, IMAGES)
-    thrice_low, thrice_high = wilson_interval(3 * hits, 3 * IMAGES)
-    assert thrice_high - thrice_low < score.high - score.low < high - low
+    # Their mistakes are independent here, so three runs tell three times as much.
+    hits = score.value * IMAGES
+    low, high = wilson_interval(3 * hits, 3 * IMAGES)
+    assert score.high - score.low == pytest.approx(high - low, rel=0.02)
     f1 = standing.scores["macro_f1"]
     expected = [
         f1_score(found.labels, r.predicted, average="macro") for r in model.repeats
     ]
     assert f1.value == pytest.approx(np.mean(expected))
     assert f1.std == pytest.approx(np.std(expected, ddof=1))
+
+
+def test_overlapping_test_sets_leave_the_interval_around_the_difference() -> None:
+    """Images of several sets count more than once; that is no reason to cut them."""
+    found = comparison({"a": 3.0, "b": 0.8}, CLASSES, images=60, splits=4)
+    ranking = rank(found, resamples=20)
+    (pair,) = ranking.pairs
+    a, b = (found.rights(standing.model) for standing in ranking.standings)
+    gaps = (a - b)[np.isfinite(a)]
+    n = len(found.images)
+    assert pair.difference == pytest.approx(gaps.mean())
+    assert (pair.low + pair.high) / 2 == pytest.approx(pair.difference * n / (n + 2))
+    assert pair.needed == images_needed(gaps)
+
+
+def test_repeats_of_a_test_set_weigh_as_one() -> None:
+    """Twice as many seeds on one of two test sets do not move a score to it."""
+    even = comparison({"a": 1.0}, CLASSES, images=60, splits=2)
+    (model,) = even.models
+    first, second = model.repeats
+    uneven = Model("b", (first, first, first, second))
+    assert uneven.weights == [1 / 3, 1 / 3, 1 / 3, 1]
+    both = replace(even, models=(model, uneven))
+    one, other = rank(both, resamples=50).standings
+    for name, score in one.scores.items():
+        assert score.value == pytest.approx(other.scores[name].value)
+    table = f1_by_class(both, both.models)
+    np.testing.assert_allclose(table["a"], table["b"])
 
 
 def test_a_model_alone_is_ranked() -> None:

@@ -292,11 +292,6 @@ def test_paired_interval_holds_the_difference(b: int, c: int, both: int) -> None
     assert upper <= wider[1]
 
 
-def test_paired_differences_are_of_shares() -> None:
-    with pytest.raises(ValueError, match="each lies between -1 and 1"):
-        paired_difference_interval(np.array([0.0, 1.5]))
-
-
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
 def test_paired_confidence_is_a_share(confidence: float) -> None:
     with pytest.raises(ValueError, match=r"confidence is .*: it lies between 0 and 1"):
