@@ -34,8 +34,10 @@ Ends = tuple[Floats, Floats]
 Line = tuple[str, float, float]
 
 SIZES = (96, 85, 68, 53, 42, 33, 25, 18, 14, 12, 11, 10, 9, 6, 5, 5, 4, 4)
-MANY = (139, 57, 33, 23, 17, 14, 11, 9, 8, 7, 6, 5, 5, *(4,) * 5, *(3,) * 6)
-MANY += (*(2,) * 12, *(1,) * 10)
+MANY = (
+    *(139, 57, 33, 23, 17, 14, 11, 9, 8, 7, 6, 5, 5),
+    *(*(4,) * 5, *(3,) * 6, *(2,) * 12, *(1,) * 10),
+)
 SHARED = 0.6  # of what makes an image difficult is so for both models
 SAME_MISTAKE = 0.5  # of images that both take for something else
 Z = NormalDist().inv_cdf(0.975)

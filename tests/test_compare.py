@@ -37,7 +37,10 @@ def test_an_experiment_is_ranked(
     assert compare.main(["--experiment", "clothes"]) == 0
     shown = capsys.readouterr().out
     assert "good has the highest accuracy" in shown
-    assert "It is better than bad beyond chance (p < 0.05)." in shown
+    assert (
+        "It is better than bad beyond the chance of the test images (p < 0.05)."
+        in shown
+    )
     folder = workplace / "reports" / "clothes"
     ranking = pd.read_csv(folder / "comparison.csv")
     assert list(ranking["model"]) == ["good", "bad"]

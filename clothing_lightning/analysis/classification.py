@@ -40,6 +40,18 @@ def class_names(predictions: pd.DataFrame) -> list[str]:
     return columns[2:]
 
 
+def check_predictions(predictions: pd.DataFrame) -> None:
+    """Make sure that a table keeps its contract.
+
+    Raises:
+        DataError: If it has other columns, a label that is no class, or a probability
+            that is not finite.
+        ValueError: If a probability is no number.
+    """
+    _targets(predictions)
+    _probabilities(predictions)
+
+
 def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
     """Count the images of every class by the class that was predicted.
 

@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 
 from clothing_lightning.analysis.classification import class_names, target_ranks
 from clothing_lightning.analysis.recipes import Named, titles
+from clothing_lightning.analysis.remarks import (
+    of_machines,
+    of_preprocessing,
+    of_seeds,
+    of_training,
+)
 from clothing_lightning.analysis.shared_images import (
     Tables,
     Tested,
@@ -29,10 +35,8 @@ from clothing_lightning.analysis.shared_images import (
     on_the_same_sets,
 )
 from clothing_lightning.errors import DataError
-from clothing_lightning.wording import listed
 
 LEARNT = ("train", "val")  # the best epoch is chosen on validation images
-UNEQUAL = 1.1
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class TestedRun:
         manifest: Of all its images: ``path``, ``sha256``, ``split``, maybe others.
         validation: As ``predictions``, of its validation images; None if not stored.
         preprocessing: How its test images were prepared; empty if not known.
+        machine: What it was trained on; empty if not known.
         metrics: Last value of each.
         history: Metrics by epoch; empty if not stored.
         root: Folder that the paths are relative to; empty if not known.
@@ -65,6 +70,7 @@ class TestedRun:
     manifest: pd.DataFrame
     validation: pd.DataFrame | None = None
     preprocessing: str = ""
+    machine: str = ""
     metrics: Mapping[str, float] | None = None
     history: pd.DataFrame | None = None
     root: str = ""
@@ -148,10 +154,10 @@ class Model:
         return [1 / tests.count(test) for test in tests]
 
     def metric(self, name: str) -> float:
-        """Mean over its runs of a metric that was logged; NaN if none has it."""
+        """Median over its runs of a metric that was logged; NaN if none has it."""
         values = [(run.metrics or {}).get(name, np.nan) for run in self.runs]
         known = [value for value in values if not np.isnan(value)]
-        return float(np.mean(known)) if known else float("nan")
+        return float(np.median(known)) if known else float("nan")
 
 
 @dataclass(frozen=True)
@@ -232,8 +238,9 @@ def compared(runs: Sequence[TestedRun]) -> Comparison:
         raise DataError("no run has test predictions. Fit one, or name others.")
     remarks: list[str] = []
     models = _models(runs, remarks)
-    remarks += _of_preprocessing(models)
-    remarks += _of_training(models)
+    remarks += of_preprocessing(models)
+    remarks += of_training(models)
+    remarks += of_machines(models)
     tables = {
         title: [Tested.of(folds) for folds in repeats]
         for title, repeats in models.items()
@@ -266,36 +273,10 @@ def _models(
                     f"{run.name} ({run.run_id[:8]}) has the settings, seeds and images "
                     f"of {first.run_id[:8]}, which is newer. It is left out."
                 )
+        remarks += of_seeds(title, repeats)
         ordered = sorted(repeats.items(), key=lambda each: each[0][0])
         models[title] = [list(folds.values()) for _, folds in ordered]
     return models
-
-
-def _of_preprocessing(models: Mapping[str, list[list[TestedRun]]]) -> list[str]:
-    """Say where test images were not prepared alike."""
-    ways: dict[str, list[str]] = {}
-    for title, repeats in models.items():
-        for way in {run.preprocessing for folds in repeats for run in folds}:
-            ways.setdefault(way or "not recorded", []).append(title)
-    if len(ways) < 2:
-        return []
-    told = "; ".join(f"{way} ({listed(who)})" for way, who in ways.items())
-    return [
-        "Test images were not prepared alike, which is part of what is compared: "
-        f"{told}."
-    ]
-
-
-def _of_training(models: Mapping[str, list[list[TestedRun]]]) -> list[str]:
-    """Say where models learnt from much fewer images than others."""
-    sizes = {
-        title: float(np.mean([run.trained for folds in repeats for run in folds]))
-        for title, repeats in models.items()
-    }
-    if max(sizes.values()) <= UNEQUAL * min(sizes.values()):
-        return []
-    told = listed([f"{title} {size:,.0f}" for title, size in sizes.items()])
-    return [f"The models were trained on unequal numbers of images: {told}."]
 
 
 def _assembled(tables: Tables, remarks: tuple[str, ...]) -> Comparison:

@@ -89,6 +89,8 @@ class Pair:
         f1_p_holm: Corrected for all pairs.
         needed: Test images that would tell their accuracies apart with a power of 0.8,
             corrected for all pairs (Bonferroni); None where they are the same.
+        std: Standard deviation of the difference of accuracies over test sets; NaN of
+            one.
     """
 
     a: int
@@ -104,6 +106,7 @@ class Pair:
     f1_p: float
     f1_p_holm: float
     needed: int | None
+    std: float = math.nan
 
     def corrected(self, by: RankedBy) -> float:
         """The corrected p of the difference in accuracy or macro F1."""
@@ -237,6 +240,7 @@ def _pairs(compared: Comparison, order: Sequence[int], drawn: Bootstrap) -> list
                 f1_p=float(f1_p_values[number]),
                 f1_p_holm=float(f1_corrected[number]),
                 needed=images_needed(tested, alpha=ALPHA / len(places)),
+                std=_std(np.nanmean(gaps, axis=1)),
             )
         )
     return found

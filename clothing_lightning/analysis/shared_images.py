@@ -137,7 +137,7 @@ def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
     }
     shared = frozenset.intersection(*tested.values())
     if not shared:
-        raise DataError(_nothing_in_common(tested))
+        raise DataError(" ".join([_nothing_in_common(tested), *remarks]))
     order = sorted(shared)
     sizes = listed([f"{title} {len(each):,}" for title, each in tested.items()])
     remarks.append(
@@ -150,6 +150,10 @@ def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
     found = {}
     for title, repeats in tables.items():
         whole = [repeat for repeat in repeats if shared <= repeat.contents]
+        if whole and len(whole) < len(repeats):
+            partial = [r for r in repeats if not shared <= r.contents]
+            told = listed([named(run) for repeat in partial for run in repeat.runs])
+            remarks.append(f"Left out, since they did not test all of these: {told}.")
         found[title] = [
             replace(repeat, table=repeat.table.loc[order])
             for repeat in whole or [_pieced_together(repeats)]

@@ -47,8 +47,8 @@ def slices_section(compared: Comparison, ranking: Ranking) -> str:
     titles = [model.title for model in compared.models]
     order = [titles.index(standing.model.title) for standing in ranking.standings]
     return (
-        "<p>Accuracy in parts of the test images, with 95 % intervals. Values of fewer "
-        "than 10 images are pooled.</p>"
+        "<p>Accuracy in parts of the test images, with 95 % intervals. Other: values "
+        "of fewer than 10 images, and those that are not known.</p>"
         + "".join(
             f"<h3>{escape(part.by)}</h3>{tables.slices_table(titles, order, part)}"
             for part in found

@@ -264,7 +264,7 @@ const percent = share => {
 
 const FIELDS = [
   "a", "b", "difference", "low", "high", "p", "holm", "f1", "f1Low", "f1High", "f1P", "f1Holm",
-  "needed",
+  "needed", "std",
 ];
 const pairs = new Map(data.pairs.map(row => {
   const pair = Object.fromEntries(FIELDS.map((name, place) => [name, row[place]]));

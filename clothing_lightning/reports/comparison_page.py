@@ -131,13 +131,15 @@ def _pairs(ranking: Ranking) -> str:
         return ""
     few = len(ranking.standings) <= ALL_PAIRS
     pairs = [pair for pair in ranking.pairs if few or pair.a == 0]
+    stds = [pair.std for pair in pairs]
+    spread = "" if all(map(math.isnan, stds)) else " ± is over test sets."
     which = "Every two models" if few else "Each model held to the best"
     note = (
         f"{which}, on the same images: exact McNemar test of accuracy, and a paired "
         "bootstrap of macro F1. p, Holm is corrected for all "
         f"{_count(len(ranking.pairs), 'pair')}; below 0.05 it is bold. Images needed: "
-        "test images that would tell them apart four times in five, if the difference "
-        "is what was seen."
+        "test images that would tell their accuracies apart four times in five, if the "
+        f"difference is what was seen.{spread}"
     )
     return (
         f'<p class="small">{note}</p>{tables.pairs_table(ranking, pairs)}'

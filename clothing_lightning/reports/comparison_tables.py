@@ -26,6 +26,7 @@ from clothing_lightning.reports.comparison_text import (
     estimate_text,
     letters_of,
     p_text,
+    spread_text,
 )
 from clothing_lightning.reports.metric_names import COLUMNS
 
@@ -155,11 +156,8 @@ def _spanned(letters: str) -> Sequence[str]:
 
 
 def _score_cell(score: Score) -> Html:
-    spread = "" if math.isnan(score.std) else f" ± {score.std:.3f}"
-    text = (
-        f"{score.value:.3f}{spread}<small>{score.low:.3f} to {score.high:.3f}</small>"
-    )
-    return cell(Html(text), score.value)
+    ends = f"<small>{score.low:.3f} to {score.high:.3f}</small>"
+    return cell(Html(f"{score.value:.3f}{spread_text(score.std)}{ends}"), score.value)
 
 
 def cost_cell(name: str, value: float) -> Html:
@@ -191,26 +189,29 @@ def _own_accuracy(run: TestedRun) -> tuple[float, int]:
 def pairs_table(ranking: Ranking, pairs: Sequence[Pair]) -> str:
     """Tests of pairs, the better model first; those that differ are marked."""
     titles = [standing.model.title for standing in ranking.standings]
-    headings = ["better", "other", "accuracy", "p", "p, Holm", "macro F1", "p, Holm"]
-    headings += ["images needed"]
+    headings = ["better", "other", "accuracy", "p", "p, Holm", "images needed"]
+    headings += ["macro F1", "p, Holm"]
     rows = [
         [
             titles[pair.a],
             cell(breakable(titles[pair.b]), kind="other"),
-            _difference_cell(pair.difference, pair.low, pair.high),
+            _difference_cell(pair.difference, pair.low, pair.high, pair.std),
             cell(p_text(pair.p), pair.p),
             _p_cell(pair.p_holm),
+            _needed_cell(pair.needed),
             _difference_cell(pair.f1_difference, pair.f1_low, pair.f1_high),
             _p_cell(pair.f1_p_holm),
-            _needed_cell(pair.needed),
         ]
         for pair in pairs
     ]
     return table(headings, rows, caption="Tests of pairs", kind="tests")
 
 
-def _difference_cell(value: float, low: float, high: float) -> Html:
-    return cell(Html(f"{value:+.3f}<small>{low:+.3f} to {high:+.3f}</small>"), value)
+def _difference_cell(
+    value: float, low: float, high: float, std: float = math.nan
+) -> Html:
+    ends = f"<small>{low:+.3f} to {high:+.3f}</small>"
+    return cell(Html(f"{value:+.3f}{spread_text(std)}{ends}"), value)
 
 
 def _needed_cell(needed: int | None) -> Html:

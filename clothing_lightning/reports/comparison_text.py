@@ -27,7 +27,7 @@ SURE = 0.05
 _PAIR_COLUMNS = [
     *("better", "other", "accuracy_difference", "accuracy_low", "accuracy_high"),
     *("p", "p_holm", "macro_f1_difference", "macro_f1_low", "macro_f1_high"),
-    *("macro_f1_p", "macro_f1_p_holm", "images_needed"),
+    *("macro_f1_p", "macro_f1_p_holm", "images_needed", "accuracy_difference_std"),
 ]
 
 
@@ -64,7 +64,15 @@ def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
     ]
     if len(places) == 1:
         return found
-    return [*found, _leaders(ranking, n), *_front_sentence(ranking)]
+    once = [s.model.title for s in places if len(s.model.runs) == 1]
+    if once:
+        who = "Each" if len(once) == len(places) else joined(once)
+        was = "was" if len(once) == 1 or who == "Each" else "were"
+        again = f"{who} {was} trained once: another seed may turn out otherwise."
+    return [
+        *(*found, _leaders(ranking, n), *_front_sentence(ranking)),
+        *([again] if once else []),
+    ]
 
 
 def _leaders(ranking: Ranking, n: int) -> str:
@@ -76,7 +84,10 @@ def _leaders(ranking: Ranking, n: int) -> str:
     if not rivals:
         many = len(places) > 2
         whom = f"all {len(places)} others" if many else joined(titles[1:])
-        return f"It is better than {whom} beyond chance (p < {SURE}{corrected})."
+        return (
+            f"It is better than {whom} beyond the chance of the test images (p < {SURE}"
+            f"{corrected})."
+        )
     alike = joined([titles[place] for place in rivals])
     told = (
         f"It cannot be told apart from {alike} at n = {n:,} "
@@ -102,8 +113,7 @@ def _front_sentence(ranking: Ranking) -> list[str]:
     ]
     if len(names) == 1:
         return [f"No other model has fewer MACs than {names[0]}."]
-    rest = "; every other model is beaten by one" if len(names) < len(scores) else ""
-    return [f"Worth their MACs: {joined(names)}{rest}."]
+    return [f"By MACs, no model is cheaper and better than one of {joined(names)}."]
 
 
 def estimate_text(count: int) -> str:
@@ -153,6 +163,7 @@ def pairs_table(ranking: Ranking) -> pd.DataFrame:
                 "macro_f1_p": pair.f1_p,
                 "macro_f1_p_holm": pair.f1_p_holm,
                 "images_needed": pair.needed,
+                "accuracy_difference_std": pair.std,
             }
             for pair in ranking.pairs
         ],
@@ -181,6 +192,7 @@ def _pair_lines(ranking: Ranking) -> list[str]:
     if len(ranking.standings) < 2:
         return []
     rows = []
+    any_spread = any(not math.isnan(pair.std) for pair in ranking.pairs)
     for place in range(len(ranking.standings) - 1):
         pair = ranking.pair(place, place + 1)
         ends = f"{pair.f1_low:+.3f} to {pair.f1_high:+.3f}"
@@ -188,7 +200,8 @@ def _pair_lines(ranking: Ranking) -> list[str]:
             [
                 _escaped(ranking.standings[place].model.title),
                 _escaped(ranking.standings[place + 1].model.title),
-                f"{pair.difference:+.3f} ({pair.low:+.3f} to {pair.high:+.3f})",
+                f"{pair.difference:+.3f}{spread_text(pair.std)} "
+                f"({pair.low:+.3f} to {pair.high:+.3f})",
                 p_text(pair.p_holm),
                 "-" if pair.needed is None else estimate_text(pair.needed),
                 f"{pair.f1_difference:+.3f} ({ends})",
@@ -199,7 +212,9 @@ def _pair_lines(ranking: Ranking) -> list[str]:
     header += ["macro F1", "p, Holm"]
     return [
         "Differences between neighbours: exact McNemar test, and a paired bootstrap of "
-        "macro F1; p is corrected for all pairs.",
+        "macro F1; p is corrected for all pairs. "
+        + ("± is over test sets. " if any_spread else "")
+        + "Images needed: by accuracy.",
         "",
         *_table(header, rows),
     ]
@@ -245,15 +260,18 @@ def _cells(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
 
 
 def _score_cell(score: Score) -> str:
-    return f"{score.value:.3f}{_spread(score)} ({score.low:.3f} to {score.high:.3f})"
+    ends = f"{score.low:.3f} to {score.high:.3f}"
+    return f"{score.value:.3f}{spread_text(score.std)} ({ends})"
 
 
 def _short_score(score: Score) -> str:
-    return f"{score.value:.3f}{_spread(score)}\n{score.low:.3f}-{score.high:.3f}"
+    ends = f"{score.low:.3f}-{score.high:.3f}"
+    return f"{score.value:.3f}{spread_text(score.std)}\n{ends}"
 
 
-def _spread(score: Score) -> str:
-    return "" if math.isnan(score.std) else f" ± {score.std:.3f}"
+def spread_text(std: float) -> str:
+    """`` ± 0.012``; empty where there is but one value."""
+    return "" if math.isnan(std) else f" ± {std:.3f}"
 
 
 def letters_of(ranking: Ranking) -> list[str]:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clothing_lightning.analysis.classification import check_predictions
 from clothing_lightning.analysis.comparison import LEARNT, TestedRun
 from clothing_lightning.analysis.recipes import (
     CHECKPOINT,
@@ -170,7 +171,6 @@ def read_tested(runs: Sequence[PastRun]) -> tuple[list[TestedRun], list[str]]:
 
 
 def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
-    import numpy as np
     import pandas as pd
 
     # Runs with the same digest have the same manifest.
@@ -179,13 +179,12 @@ def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
         manifests[digest] = _manifest(run)
     manifest = of_training = manifests[digest]
     recipe, seeds = recipe_of(run.params), seeds_of(run.params)
-    name, fold = run.name, run.params.get(FOLD, "")
-    if evaluated := run.tags.get(EVALUATES_TAG):
+    fold, evaluated = run.params.get(FOLD, ""), run.tags.get(EVALUATES_TAG)
+    origin = find_run(evaluated) if evaluated else run
+    if evaluated:
         # It is the same model wherever it is tested; folds are pooled on the images
         # that each has left out alone.
         seeds, fold = f"{seeds}, fold {fold}" if fold else seeds, ""
-        origin = find_run(evaluated)
-        name = origin.name
         of_training = _read(origin, "data/manifest.csv", read_cells)
         learnt = of_training[of_training["split"].isin(LEARNT)]
         manifest = pd.concat([manifest, learnt[["path", "sha256", "split"]]])
@@ -194,19 +193,18 @@ def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
         contents = sorted(of_training["sha256"].dropna())
         whole = hashlib.sha256("".join(contents).encode()).hexdigest()
         recipe["data.images"] = f"{len(contents):,} ({whole[:8]})"
-    predictions = _read(run, "predictions/test.parquet", pd.read_parquet)
-    if not np.isfinite(predictions.iloc[:, 2:].to_numpy(dtype=float)).all():
-        raise RunError(f"run {named(run)}: predicts what is no number.")
+    predictions = _read(run, "predictions/test.parquet", _read_predictions)
     return TestedRun(
         run_id=run.run_id,
-        name=name,
+        name=origin.name,
         recipe=recipe,
         seeds=seeds,
         fold=fold,
         predictions=predictions,
         manifest=manifest,
-        validation=_optional(run, "predictions/val.parquet", pd.read_parquet),
+        validation=_optional(run, "predictions/val.parquet", _read_predictions),
         preprocessing=_preprocessing(run.tags.get("preprocessing", "")),
+        machine=_machine(origin.tags),
         metrics=run.metrics,
         history=_optional(run, "reports/learning_curves.csv", pd.read_csv),
         root=run.tags.get("image_root", ""),
@@ -242,7 +240,7 @@ def _read(
     file = run.artifact(path)
     try:
         return reader(file)
-    except (OSError, ValueError, KeyError) as err:  # the parsers' own are of these
+    except (OSError, ValueError, KeyError, DataError) as err:  # all that parsers raise
         raise RunError(
             f"run {named(run)}: '{path}' cannot be read ({first_line(err)})."
         ) from err
@@ -261,8 +259,22 @@ def _preprocessing(recorded: str) -> str:
     """What the tag of a run says, for people."""
     try:
         told = json.loads(recorded)
-    except ValueError:
+        boxes = ", cut to boxes" if told.get("boxes") else ""
+        gray = ", gray" if len(told["mean"]) == 1 else ""
+        return f"{told['image_size']} px, centre {told['crop_pct']:.3g}{gray}{boxes}"
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ""
-    boxes = ", cut to boxes" if told.get("boxes") else ""
-    gray = ", gray" if len(told["mean"]) == 1 else ""
-    return f"{told['image_size']} px, centre {told['crop_pct']:.3g}{gray}{boxes}"
+
+
+def _machine(tags: Mapping[str, str]) -> str:
+    """What the tags of a run say that it was trained on, for people."""
+    device, threads = tags.get("device", ""), tags.get("threads")
+    return f"{device}, {threads} threads" if device == "cpu" and threads else device
+
+
+def _read_predictions(file: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.read_parquet(file)
+    check_predictions(table)
+    return table

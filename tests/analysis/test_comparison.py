@@ -1,6 +1,7 @@
 """Runs of made-up predictions: who is compared with whom, and on which images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -175,6 +176,15 @@ def test_runs_without_a_common_image_are_refused_and_sorted_out() -> None:
         compared(runs)
 
 
+def test_of_runs_without_a_common_class_the_reason_is_told() -> None:
+    runs = [
+        run("a", [0, 3], classes=CLASSES[:1]),
+        run("b", [1, 4], classes=CLASSES[1:]),
+    ]
+    with pytest.raises(DataError, match="do not choose among the same classes"):
+        compared(runs)
+
+
 def test_images_with_different_labels_are_left_out() -> None:
     other = run("b", range(6), labels={0: "Hat"})
     found = compared([run("a", range(6)), other])
@@ -195,6 +205,37 @@ def test_a_class_that_not_all_know_is_left_out() -> None:
 def test_other_preprocessing_of_the_test_images_is_told() -> None:
     runs = [run("a", range(6)), run("b", range(6), preprocessing="176 px")]
     assert "224 px (a); 176 px (b)" in compared(runs).remarks[0]
+
+
+def test_costs_are_medians_over_the_runs() -> None:
+    """One run that was disturbed says nothing of a cost; equal values stay equal."""
+    runs = [
+        replace(
+            run(f"a-seed{n}", range(6), seeds=f"seed {n}", recipe={}),
+            metrics={"model/size_mb": 13.74472, "train/time_s": time},
+        )
+        for n, time in enumerate((10.0, 11.0, 90.0, 12.0, 10.5))
+    ]
+    (model,) = compared(runs).models
+    assert model.metric("model/size_mb") == 13.74472
+    assert model.metric("train/time_s") == 11.0
+    assert np.isnan(model.metric("model/macs"))
+
+
+def test_training_on_different_machines_is_told() -> None:
+    b = replace(run("b", range(6)), machine="NVIDIA H100")
+    told = compared([replace(run("a", range(6)), machine="cpu, 2 threads"), b]).remarks
+    assert told == (
+        "Training times are of different machines: cpu, 2 threads (a); "
+        "NVIDIA H100 (b).",
+    )
+
+
+def test_other_images_with_the_same_settings_and_seeds_are_told() -> None:
+    """Parts of two data sets, which nothing but their images tells apart."""
+    runs = [run("a", range(6)), run("a", range(6, 12))]
+    told = compared(runs).remarks
+    assert "have the same settings and seeds, and other test images" in told[0]
 
 
 def test_what_manifests_say_comes_along() -> None:
@@ -234,6 +275,15 @@ def test_on_shared_images_repeats_that_tested_all_of_them_are_kept() -> None:
     a, b = found.models
     assert (len(a.repeats), len(b.repeats)) == (3, 1)
     assert found.rights(a).sum() == pytest.approx(3 / 3)
+
+
+def test_repeats_that_did_not_test_all_shared_images_are_named() -> None:
+    whole = run("a-seed0", range(6), seeds="seed 0", recipe={})
+    part = run("a-seed1", range(4), seeds="seed 1", recipe={})
+    found = compared([whole, part, run("b", range(9))])
+    assert [len(model.repeats) for model in found.models] == [1, 1]
+    told = f"did not test all of these: a-seed1 ({part.run_id[:8]})."
+    assert told in found.remarks[-1]
 
 
 def test_unequal_numbers_of_training_images_are_told() -> None:

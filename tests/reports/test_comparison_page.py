@@ -268,7 +268,7 @@ def test_every_pair_is_told_with_its_tests(page: Page, ranking: Ranking) -> None
     ]
     pair = ranking.pair(0, 1)
     ends = f"{pair.low:+.3f} to {pair.high:+.3f}"
-    assert rows[0][2] == f"{pair.difference:+.3f}{ends}"
+    assert rows[0][2] == f"{pair.difference:+.3f} ± {pair.std:.3f}{ends}"
     assert rows[0][4] == f"{pair.p_holm:.3f}"
     assert rows[1][4] == "< 0.001"
 

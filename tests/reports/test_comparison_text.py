@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from clothing_lightning.analysis.comparison import Comparison
@@ -80,7 +81,38 @@ def test_rivals_of_the_best_are_named_with_the_images_it_would_take(
 def test_a_clear_winner_is_told_as_such() -> None:
     found = comparison({"good": 3.0, "bad": 0.3}, CLASSES)
     said = conclusions(found, rank(found, resamples=50))
-    assert said[1] == "It is better than bad beyond chance (p < 0.05)."
+    assert (
+        said[1]
+        == "It is better than bad beyond the chance of the test images (p < 0.05)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        ({}, "Each was trained once: another seed may turn out otherwise."),
+        ({"a": 2, "b": 2}, "c was trained once: another seed may turn out otherwise."),
+        ({"b": 2}, "a and c were trained once: another seed may turn out otherwise."),
+        ({"a": 2, "b": 2, "c": 2}, None),
+    ],
+)
+def test_what_was_trained_once_is_told(seeds: dict[str, int], told: str | None) -> None:
+    found = comparison({"a": 3.0, "b": 1.5, "c": 0.3}, CLASSES, seeds=seeds)
+    said = conclusions(found, rank(found, resamples=20))
+    assert [each for each in said if "trained once" in each] == ([told] if told else [])
+
+
+def test_the_spread_over_test_sets_is_told_where_there_are_several() -> None:
+    for splits, has in ((1, False), (2, True)):
+        found = comparison({"a": 3.0, "b": 0.5}, CLASSES, splits=splits)
+        ranking = rank(found, resamples=20)
+        page = markdown(found, ranking, title="")
+        assert ("± is over test sets" in page) == has
+        assert math.isnan(ranking.pairs[0].std) != has
+    a, b = (found.rights(standing.model) for standing in ranking.standings)
+    each = np.nanmean(a - b, axis=1)
+    assert ranking.pairs[0].std == pytest.approx(np.std(each, ddof=1))
+    assert f"{ranking.pairs[0].difference:+.3f} ± {ranking.pairs[0].std:.3f} (" in page
 
 
 def test_one_model_is_better_than_none() -> None:

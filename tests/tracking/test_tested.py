@@ -211,8 +211,37 @@ def test_a_damaged_file_is_told_or_done_without(
     assert all(message is not None and message in each for each in told)
 
 
-def test_predictions_that_are_no_numbers_are_told() -> None:
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"Hat": float("nan")}, "probabilities are not finite for 60 of 60 images"),
+        ({"Hat": "much"}, "could not convert string to float: 'much'"),
+        ({"label": "Sock"}, "'0.jpg' has the label 'Sock', expected one of the 3"),
+    ],
+)
+def test_predictions_that_break_their_contract_are_told_and_no_validation_needed(
+    columns: dict[str, str | float], message: str
+) -> None:
     run = find_run(store_run("net"))
-    file = run.artifact("predictions/test.parquet")
-    pd.read_parquet(file).assign(Hat=float("nan")).to_parquet(file, index=False)
-    assert "predicts what is no number" in read_tested([run])[1][0]
+    for stage, found in (("val", 1), ("test", 0)):
+        file = run.artifact(f"predictions/{stage}.parquet")
+        pd.read_parquet(file).assign(**columns).to_parquet(file, index=False)
+        tested, told = read_tested([run])
+        assert len(tested) == found
+    assert "Left out: run net (" in told[0]
+    assert message in told[0]
+
+
+@pytest.mark.parametrize("tag", ["{}", "null", "[]", "1", '{"mean": 3}', "no JSON"])
+def test_preprocessing_that_is_not_understood_is_not_known(tag: str) -> None:
+    run = find_run(store_run("net", tags={"preprocessing": tag}))
+    (tested,), _ = read_tested([run])
+    assert tested.preprocessing == ""
+
+
+def test_where_a_run_was_trained_is_read() -> None:
+    tags = {"device": "cpu", "threads": "2"}
+    trained = store_run("net", tags=tags)
+    again = store_run("again", tags={EVALUATES_TAG: trained, "device": "NVIDIA H100"})
+    found, _ = read_tested([find_run(each) for each in (trained, again)])
+    assert [run.machine for run in found] == ["cpu, 2 threads"] * 2
