@@ -19,15 +19,15 @@ NOT_AUDITED = {
 }
 
 
-def choose(names: list[str], flags: list[str]) -> tuple[PhotoDataModule, str]:
-    """Build a data set; nothing is read yet.
-
-    What cannot be read is to be left out, and what is not there is to be fetched unless
-    a flag says otherwise.
+def choose(
+    names: list[str], flags: list[str], *, fetch: bool = False
+) -> tuple[PhotoDataModule, str]:
+    """Build a data set; nothing is read yet. What cannot be read is to be left out.
 
     Args:
         names: Of a data set, or the YAML files of an experiment.
         flags: Options of the data set, such as ``--root``, and their values.
+        fetch: What is not there, unless a flag says otherwise.
 
     Returns:
         The data set, and the command that trains on it.
@@ -36,7 +36,7 @@ def choose(names: list[str], flags: list[str]) -> tuple[PhotoDataModule, str]:
         ConfigError: If there is no such data set, file or option.
     """
     of = _of_experiment if Path(names[0]).suffix in (".yaml", ".yml") else _of_name
-    return of(names, _with_values([_plain(flag) for flag in flags]))
+    return of(names, _with_values([_plain(flag) for flag in flags]), fetch)
 
 
 def print_options(name: str) -> None:
@@ -70,7 +70,9 @@ def _with_values(flags: list[str]) -> list[str]:
     ]
 
 
-def _of_name(names: list[str], flags: list[str]) -> tuple[PhotoDataModule, str]:
+def _of_name(
+    names: list[str], flags: list[str], fetch: bool
+) -> tuple[PhotoDataModule, str]:
     """Build the data set that is named, and say how to train on it."""
     if len(names) > 1:
         raise ConfigError(
@@ -78,7 +80,8 @@ def _of_name(names: list[str], flags: list[str]) -> tuple[PhotoDataModule, str]:
             "dashes, such as --root FOLDER."
         )
     cls = _class_called(names[0])
-    data = _built(cls, _parser_of(cls).parse_args(flags), flags)
+    options = _parser_of(cls).parse_args(flags)
+    data = _built(cls, options, flags, fetch)
     words = ["experiments/efficientnet_lite0_frozen.yaml"]
     if cls.__name__ == "Sample":
         words = ["experiments/resnet18.yaml", "experiments/overlays/sample.yaml"]
@@ -96,13 +99,15 @@ class _Parsed(FitCLI):
         """Do nothing."""
 
 
-def _of_experiment(names: list[str], flags: list[str]) -> tuple[PhotoDataModule, str]:
+def _of_experiment(
+    names: list[str], flags: list[str], fetch: bool
+) -> tuple[PhotoDataModule, str]:
     """Build the data of an experiment, as fit would do it."""
     split_arguments(names)
     configs = [word for name in names for word in ("--config", name)]
     parsed = _Parsed([*configs, *map(_of_data, flags)]).config.data
     cls = _class_called(parsed.class_path.rpartition(".")[2])
-    return _built(cls, parsed.init_args, flags), _fit(names, flags)
+    return _built(cls, parsed.init_args, flags, fetch), _fit(names, flags)
 
 
 def _of_data(flag: str) -> str:
@@ -144,11 +149,12 @@ def _parser_of(cls: type[PhotoDataModule], skip: set[str] | None = None) -> Pars
 
 
 def _built(
-    cls: type[PhotoDataModule], options: Namespace, flags: list[str]
+    cls: type[PhotoDataModule], options: Namespace, flags: list[str], fetch: bool
 ) -> PhotoDataModule:
-    """Fetch unless told otherwise, and list what cannot be read instead of stopping."""
+    """List what cannot be read instead of stopping, and fetch unless told otherwise."""
     options.on_unreadable = "drop"
-    if "download" in options and not any(f.startswith("--download") for f in flags):
+    asked = any(flag.startswith("--download") for flag in flags)
+    if fetch and "download" in options and not asked:
         # The first choice is not to.
         choices = get_args(get_type_hints(cls.__init__)["download"]) or (False, True)
         if options.download == choices[0]:

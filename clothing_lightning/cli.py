@@ -19,6 +19,7 @@ from clothing_lightning.errors import ConfigError, user_error_behind
 from clothing_lightning.models.backbones import preprocessing_of
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.models.phases import Phase
+from clothing_lightning.null_options import refuse_nulls
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,8 @@ class FitCLI(LightningCLI):
                 f"seed_everything is {seed}. It is a whole number from 0 to "
                 f"{2**32 - 1}."
             )
+        refuse_nulls(self.config.data, "data")
+        refuse_nulls(self.config.model, "model")
         _check_trainer(self.config.trainer)
         _end_with_the_phases(self.config)
 
@@ -186,7 +189,7 @@ class FitCLI(LightningCLI):
         parser.link_arguments(
             ("model.init_args.backbone", "model.init_args.in_chans"),
             "data.init_args.preprocessing",
-            compute_fn=lambda *backbone: asdict(preprocessing_of(*backbone)),
+            compute_fn=_preprocessing,
         )
         parser.link_arguments(
             "data.preprocessing",
@@ -200,6 +203,15 @@ class FitCLI(LightningCLI):
                 f"model.init_args.{attribute}",
                 apply_on="instantiate",
             )
+
+
+def _preprocessing(backbone: str | None, in_chans: int | None) -> dict[str, Any]:
+    if backbone is None:
+        raise ConfigError(
+            "model.init_args.backbone: is null. Name a network of timm, such as "
+            "resnet18."
+        )
+    return asdict(preprocessing_of(backbone, in_chans))
 
 
 SCORES = ("accuracy", "top3", "top5", "macro_f1", "macro_f1_all", "balanced_accuracy")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -195,7 +196,13 @@ class WordsParser(argparse.ArgumentParser):
         Raises:
             ConfigError: Always.
         """
-        raise ConfigError(f"{message}. --help shows how it is called.")
+        from difflib import get_close_matches
+
+        flags = re.findall("--[a-z-]+", self.format_usage())
+        unknown = re.search("unrecognized arguments: ([^ =]+)", message)
+        near = get_close_matches(unknown[1], flags, n=2) if unknown else []
+        told = f" Closest names: {', '.join(near)}." if near else ""
+        raise ConfigError(f"{message}.{told} --help shows how it is called.")
 
 
 def answered(

@@ -102,6 +102,8 @@ def _options(words: list[str]) -> argparse.Namespace:
     options = parser.parse_intermixed_args(words)
     if not (options.runs or options.experiment):
         raise ConfigError("no run is named. Give some, or --experiment NAME.")
+    if "" in [*options.runs, *options.experiment]:
+        raise ConfigError("the name of a run or experiment is empty. Write one.")
     if options.filter and not options.experiment:
         raise ConfigError("--filter: chooses among the runs of --experiment. Give it.")
     return options
@@ -124,9 +126,10 @@ def _read(
     past, told = usable(chosen)
     runs, unread = read_tested(past)
     if not runs:
+        why = " ".join(told + unread) or "Comparisons have no predictions of their own."
         raise RunError(
-            f"{' '.join(options.experiment or options.runs)}: none of {len(chosen)} "
-            f"runs can be compared. {' '.join(told + unread)}".strip()
+            f"{' '.join(options.experiment or options.runs)}: nothing that can be "
+            f"compared. {why}"
         )
     return past, runs, told + unread
 
@@ -172,10 +175,11 @@ def _write(
             f"{err.filename or folder}: cannot be written ({err.strerror}). Make room, "
             "or name another folder with --out."
         ) from err
-    if looked[False] and not looked[True]:
+    if looked[False]:
         sys.stderr.write(
-            "note: the page shows no photos, since they are not where the runs had "
-            "them. CLOTHING_DATA may name the folder above the data set's.\n"
+            f"note: {looked[False]:,} of {looked.total():,} photos are not shown: they "
+            "are not where the runs had them, or are others now. CLOTHING_DATA may "
+            "name the folder above the data set's.\n"
         )
 
 

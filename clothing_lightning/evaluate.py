@@ -1,6 +1,7 @@
 """Test the network of a run again, on its own images or on others."""
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -153,7 +154,15 @@ def _images(
         return images_of(data, split, divided=divided)
     except UserError as err:
         # Advice is written for fit; here the options of the data stand by themselves.
-        raise type(err)(str(err).replace("data.init_args.", "")) from err
+        raise type(err)(_without_prefix(str(err))) from err
+
+
+def _without_prefix(message: str) -> str:
+    """Options without ``data.init_args.``; what stands in columns stays there."""
+    in_columns = re.sub(
+        r"data\.init_args\.(\S+)(?=  )", lambda found: found[1] + " " * 15, message
+    )
+    return in_columns.replace("data.init_args.", "")
 
 
 def _title(run: "PastRun", images: "ImageSet") -> str:
@@ -198,8 +207,9 @@ def _remarks(images: "ImageSet", evaluation: "Evaluation") -> Iterator[str]:
     if images.synthetic:
         yield "these images are drawn. Results say nothing about real photos."
     if images.refused:
+        count = len(images.refused)
         yield (
-            f"{len(images.refused):,} images cannot be read and are left out: "
+            f"{count:,} image{'s' * (count > 1)} cannot be read and left out: "
             f"{some(list(images.refused.values()))}."
         )
     if images.changed:

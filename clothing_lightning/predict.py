@@ -147,6 +147,8 @@ def _check_targets(options: argparse.Namespace) -> None:
 
 
 def _require_new(option: str, file: Path) -> None:
+    if file.is_dir():
+        raise StorageError(f"{option}: '{file}' is a folder. Name a file.")
     if file.exists():
         raise StorageError(
             f"{option}: '{file}' is there already. Remove it, or write elsewhere."
@@ -234,7 +236,7 @@ def _show(
         return
     if found:
         predicted.show(found)
-    if refused:
+    if found and refused:
         count = len(refused)
         _tell(f"{_photos(count)} could not be read, of {count + len(found):,}.")
 

@@ -102,7 +102,7 @@ def _audited(names: list[str], flags: list[str]) -> int:
     if asked.help:
         print_options(names[0])
         return 0
-    data, command = choose(names, flags)
+    data, command = choose(names, flags, fetch=True)
     folder = asked.out or Path("audits") / data.name
     claim_folder(folder, REPORT, "an audit")
     found = _audit(data)

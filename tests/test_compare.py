@@ -59,7 +59,10 @@ def test_photos_that_are_not_found_are_told(
 ) -> None:
     two_models()
     assert compare.main(["good", "bad", "--no-log"]) == 0
-    assert "note: the page shows no photos" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert re.search(
+        r"note: (\d+) of \1 photos are not shown: they are not where", told
+    )
 
 
 def test_a_comparison_is_kept_as_a_run_and_not_compared_itself(
@@ -120,10 +123,15 @@ def test_runs_without_a_shared_image_are_refused(
         (["--rank-by", "accuracy"], "no run is named"),
         (["nothing"], "run 'nothing' is not in"),
         (["a", "--rank-by", "loss"], "--rank-by: invalid choice: 'loss'"),
-        (["a", "--ouput", "x"], "unrecognized arguments: --ouput"),
+        (
+            ["a", "--ouput", "x"],
+            "arguments: --ouput x. Closest names: --out",
+        ),
+        (["--experiment", ""], "the name of a run or experiment is empty"),
+        (["--experiment", "a"], "There is a run of this name: write it before the fl"),
         (["a", "--filter", "x"], "--filter: chooses among the runs of --experiment"),
         (["a", "--out", "mlruns"], "holds files that are not of a comparison"),
-        (["stopped"], "none of 1 runs can be compared. Not finished, left out:"),
+        (["stopped"], "nothing that can be compared. Not finished, left out:"),
     ],
 )
 def test_mistakes_are_told_in_one_message(

@@ -114,7 +114,7 @@ def test_images_that_changed_or_are_gone_are_named(
     assert (
         f"1 images are not what they were when the run tested them: {changed}" in text
     )
-    assert "1 images cannot be read and are left out" in text
+    assert "1 image cannot be read and left out" in text
     assert "Not the numbers that are stored" in text
     run = find_run("moved")
     assert len(predictions_of(run)) == len(trained.stored()) - 1
@@ -220,8 +220,12 @@ def test_an_experiment_says_which_images(trained: Trained, capsys: Captured) -> 
         (["tiny", "--device", "tpu"], "--device: invalid choice: 'tpu'"),
         (["tiny", "--batch", "0"], "--batch is 0"),
         (["tiny", "--tpo", "1"], "unrecognized arguments: --tpo"),
+        (
+            ["tiny", "clothing_dataset", "--root", "nowhere"],
+            "'nowhere/images.csv' is not",
+        ),
         (["tiny", "image_foldr"], "image_foldr: is no data set that is known here"),
-        (["tiny", "image_folder", "--root", "nowhere"], "'nowhere' is not there"),
+        (["tiny", "image_folder", "--root", "nowhere"], "is not there"),
         (["tiny", "image_folder", "--rot", "OTHERS"], "rot: there is no such option"),
         (["tiny", "FOLDER", "--map", "Rob=Dress"], "'Rob' is no label of the data."),
         (["tiny", "FOLDER", "--map", "Robe=Dres"], "'Dres' is no class of the run."),

@@ -291,6 +291,9 @@ def test_sigterm_ends_cleanly(words: list[str], experiment: Path) -> None:
         (["--data.init_args.split.val=3"], r"val is 3\.0 and test is 0\.2"),
         (["--trainer.accelerator=foo"], r"trainer: You selected an invalid accel"),
         (["--checkpoint.mode=x"], r"checkpoint\.mode is 'x', but .*mode max"),
+        (["--model.init_args.weights=null"], r"weights: is null\. .* for 'hub'"),
+        (["--model.init_args.backbone=null"], r"backbone: is null\. Name a network"),
+        (["--data.init_args.batch_size=null"], r"batch_size: is null\. .* for 32"),
     ],
 )
 def test_a_mistake_gets_one_message_and_exit_2(

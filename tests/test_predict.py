@@ -127,7 +127,7 @@ def test_names_of_photos_stay_in_the_folder_of_explanations(
     draw(odd, COLOURS["Dress"], 1)
     folder = tmp_path / "why"
     assert predict.main(["tiny", str(odd), "--explain", str(folder)]) == 0
-    assert [path.name for path in folder.iterdir()] == ["0001__2f_x_.png"]
+    assert [path.name for path in folder.iterdir()] == ["0001__2f_x_é_.png"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,10 @@ def test_names_of_photos_stay_in_the_folder_of_explanations(
         (["tiny", "PHOTO", "--csv", "tiny.yaml"], "'tiny.yaml' is there already"),
         (["tiny", "PHOTO", "--explain", "tiny.yaml"], "'tiny.yaml' is a file"),
         (["tiny", "EMPTY"], "holds no image"),
-        (["tiny", "PHOTO", "--tpo", "3"], "unrecognized arguments: --tpo"),
+        (["tiny", "PHOTO", "--tpo", "3"], "--tpo 3. Closest names: --top. --help"),
+        (["tiny", "PHOTO", "--csv", "EMPTY"], "is a folder. Name a file."),
+        (["tinny", "PHOTO"], "Closest names: tiny. Give the id"),
+        (["PHOTO", "PHOTO"], "It is a file or folder: the run comes first."),
     ],
 )
 def test_mistakes_are_told(

@@ -275,7 +275,9 @@ def _models(
                 )
         remarks += of_seeds(title, repeats)
         ordered = sorted(repeats.items(), key=lambda each: each[0][0])
-        models[title] = [list(folds.values()) for _, folds in ordered]
+        models[title] = [
+            sorted(folds.values(), key=lambda run: run.fold) for _, folds in ordered
+        ]
     return models
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from clothing_lightning.analysis.classification import class_names
 from clothing_lightning.errors import DataError
-from clothing_lightning.wording import listed
+from clothing_lightning.wording import joined, listed
 
 if TYPE_CHECKING:
     from clothing_lightning.analysis.comparison import TestedRun
@@ -143,6 +143,7 @@ def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
     remarks.append(
         f"The models were tested on different images ({sizes}). They are compared on "
         f"the {len(shared):,} that all of them tested."
+        + _once(tables, shared)
         + (" So few decide little." if len(shared) < FEW else "")
         + _better_without(tested, len(shared))
     )
@@ -159,6 +160,21 @@ def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
             for repeat in whole or [_pieced_together(repeats)]
         ]
     return found
+
+
+def _once(tables: Tables, shared: frozenset[str]) -> str:
+    """Say where repeats have tested parts of the images, so that none has a spread."""
+    parts = [
+        title
+        for title, repeats in tables.items()
+        if len(repeats) > 1 and not any(shared <= each.contents for each in repeats)
+    ]
+    if not parts:
+        return ""
+    return (
+        f" Of {listed(parts)} each image counts once, by the first repeat that tested "
+        "it; named alone, with others on the same test sets, repeats have a spread."
+    )
 
 
 def _pieced_together(repeats: Sequence[Tested]) -> Tested:
@@ -194,9 +210,10 @@ def _learnt_by_others(tables: Tables, shared: frozenset[str]) -> list[str]:
     if not told:
         return []
     most = sorted(told, key=lambda each: -told[each])
+    few = most if len(most) < 3 else [most[0], f"likewise {len(most) - 1} more pairs"]
     return [
-        f"Trained on what others are tested on: {listed(most, limit=2)}. None of "
-        "these images is compared."
+        f"Trained on what others are tested on: {joined(few)}. None of these images is "
+        "compared."
     ]
 
 

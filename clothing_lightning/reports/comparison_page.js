@@ -59,7 +59,8 @@ function sort(table, heading) {
   const bodies = [...table.tBodies], column = heading.cellIndex;
   const before = heading.getAttribute("aria-sort");
   const numbers = bodies.some(body => typeof key(body, column) === "number");
-  const down = before ? before === "ascending" : numbers; // largest numbers first
+  const places = heading.textContent === "place";
+  const down = before ? before === "ascending" : numbers && !places; // largest numbers first
   for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", down ? "descending" : "ascending");
   bodies.sort((a, b) => order(key(a, column), key(b, column), down));
@@ -106,6 +107,7 @@ const isUnfolded = body => !body.rows[1].hidden;
 function unfold(body, open) {
   for (const row of all(".run", body)) row.hidden = !open;
   body.querySelector(".runs button").setAttribute("aria-expanded", open);
+  id("unfold").textContent = models.every(isUnfolded) ? "fold all runs" : "unfold all runs";
 }
 
 function hide(body, hidden) {
@@ -130,7 +132,6 @@ id("show-all").onclick = () => models.forEach(body => hide(body, false));
 id("unfold").onclick = () => {
   const open = !models.every(isUnfolded);
   models.forEach(body => unfold(body, open));
-  id("unfold").textContent = open ? "fold all runs" : "unfold all runs";
 };
 
 // Cost against quality: one figure at a time.
@@ -294,7 +295,7 @@ function drawAllPairs() {
     // Shades are full from a quarter on; what is 0 is drawn, too.
     value: (row, column) => row === column ? null :
       Math.max(-1, Math.min(1, 4 * pairOf(row, column).difference)) || 1e-9,
-    text: (row, column) => percent(pairOf(row, column).difference),
+    text: (row, column) => percent(pairOf(row, column).difference) || "0",
     grey: (row, column) => pairOf(row, column).holm >= data.alpha,
     tell: (row, column) => {
       if (row === column) return data.models[row].title;
@@ -420,8 +421,8 @@ function tellGains(a, b) {
   }
   search(id("search-gains"));
   id("gains-note").textContent =
-    `Recall with 95 % intervals. ${rows.filter(row => row.sure).length} of ${rows.length} intervals leave ` +
-    `out 0; by chance alone about ${whole(rows.length * 0.05)} would.`;
+    `Recall with 95 % intervals. Of ${rows.length}, those that leave out 0: ` +
+    `${rows.filter(row => row.sure).length}; by chance alone about ${whole(rows.length * 0.05)} would.`;
 }
 
 // Photos.

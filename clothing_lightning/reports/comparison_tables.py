@@ -210,8 +210,13 @@ def pairs_table(ranking: Ranking, pairs: Sequence[Pair]) -> str:
 def _difference_cell(
     value: float, low: float, high: float, std: float = math.nan
 ) -> Html:
-    ends = f"<small>{low:+.3f} to {high:+.3f}</small>"
-    return cell(Html(f"{value:+.3f}{spread_text(std)}{ends}"), value)
+    ends = f"<small>{signed(low)} to {signed(high)}</small>"
+    return cell(Html(f"{signed(value)}{spread_text(std)}{ends}"), value)
+
+
+def signed(value: float) -> str:
+    """With a sign, as the page's script writes it."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _needed_cell(needed: int | None) -> Html:

@@ -58,12 +58,10 @@ def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
     n = len(compared.images)
     what = COLUMNS[ranking.by]
     best = places[0]
-    found = [
-        f"{best.model.title} has the highest {what}: "
-        f"{score_text(best.scores[ranking.by])} on {n:,} test images."
-    ]
+    score = f"{score_text(best.scores[ranking.by])} on {n:,} test images."
     if len(places) == 1:
-        return found
+        return [f"{best.model.title}: {what} {score}"]
+    found = [f"{best.model.title} has the highest {what}: {score}"]
     once = [s.model.title for s in places if len(s.model.runs) == 1]
     if once:
         who = "Each" if len(once) == len(places) else joined(once)

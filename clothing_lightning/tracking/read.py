@@ -82,9 +82,12 @@ class PastRun:
                 tracking_uri=tracking_uri(),
             )
         except Exception as err:  # differs with the store
+            missing = isinstance(err, FileNotFoundError)
+            reason = "" if missing else f" ({first_line(err)})"
             raise RunError(
                 f"run {self.name} ({self.run_id[:8]}): has no artifact '{path}'. It "
-                f"ended before it was written, or it was removed ({first_line(err)})."
+                "ended before it was written, or it was removed, or the run was handed "
+                f"on without it{reason}."
             ) from err
         return Path(found)
 
@@ -125,14 +128,29 @@ def find_run(reference: str) -> PastRun:
         return found[0]
     if not found:
         raise RunError(
-            f"run '{reference}' is not in {shown_uri()}. Give the id, the start of "
-            "it, the name, or a checkpoint; mlflow ui shows them all."
+            f"run '{reference}' is not in {shown_uri()}.{_near(reference)} Give the "
+            "id, the start of it, the name, or a checkpoint; mlflow ui shows them all."
         )
     each = [one for run in found for one in (children(run.run_id) or [run])]
     listed = ", ".join(f"{run.run_id[:8]} ({run.name})" for run in each)
     raise RunError(
         f"run '{reference}' may be any of {listed}. Give the start of an id."
     )
+
+
+def _near(reference: str) -> str:
+    """What else may have been meant."""
+    if reference and Path(reference).exists():
+        return " It is a file or folder: the run comes first."
+    from difflib import get_close_matches
+
+    from clothing_lightning.analysis.recipes import without_repeat
+    from clothing_lightning.wording import listed
+
+    names = sorted({run.name for run in all_runs() if run.series is None})
+    repeats = [name for name in names if without_repeat(name) == reference]
+    near = repeats or get_close_matches(reference, names, n=3)
+    return f" Closest names: {listed(near)}." if near else ""
 
 
 def children(run_id: str) -> list[PastRun]:

@@ -72,9 +72,11 @@ def _of_experiment(name: str, condition: str) -> list[PastRun]:
     experiment = store.get_experiment_by_name(name)
     if experiment is None:
         known = sorted(e.name for e in store.search_experiments())
+        is_run = any(name in (r.name, without_repeat(r.name)) for r in all_runs())
         raise RunError(
             f"--experiment: '{name}' is not in {shown_uri()}, which has "
             f"{', '.join(known)}."
+            + (" There is a run of this name: write it before the flags." * is_run)
         )
     try:
         found = all_runs([experiment.experiment_id], condition)

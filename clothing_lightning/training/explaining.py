@@ -13,7 +13,7 @@ from clothing_lightning.reports.explanation import explanation_figure
 from clothing_lightning.reports.predicted import Prediction
 from clothing_lightning.reports.style import save
 
-_LONGEST_NAME = 80
+_LONGEST_NAME = 80  # in bytes
 
 
 def write_explanations(
@@ -53,4 +53,5 @@ def write_explanations(
 
 def _plain_name(path: Path) -> str:
     """The name of a photo as a part of another file's name."""
-    return re.sub(r"[^A-Za-z0-9-]+", "_", path.stem)[:_LONGEST_NAME]
+    name = re.sub(r"[^\w-]+", "_", path.stem).encode(errors="ignore")
+    return name[:_LONGEST_NAME].decode(errors="ignore")

@@ -106,6 +106,12 @@ def test_ranking_sorts_by_click_and_by_key(browser: Chrome, ranking: Ranking) ->
     assert marked.text.startswith("parameters")
 
 
+def test_places_sort_from_the_first(browser: Chrome, ranking: Ranking) -> None:
+    heading(browser, "parameters").click()
+    heading(browser, "place").click()
+    assert shown(browser, NAMES) == [s.model.title for s in ranking.standings]
+
+
 def test_every_table_sorts(browser: Chrome) -> None:
     for details in browser.find_elements(By.TAG_NAME, "summary"):
         details.click()
@@ -127,6 +133,11 @@ def test_runs_unfold_and_stay_with_their_model(browser: Chrome) -> None:
     assert all("seed" in text for text in runs)
     find(browser, "#unfold").click()
     assert len(shown(browser, ".run .of")) == 5
+    assert find(browser, "#unfold").text == "fold all runs"
+    button.click()
+    assert find(browser, "#unfold").text == "unfold all runs"
+    button.click()
+    assert find(browser, "#unfold").text == "fold all runs"
 
 
 def test_rows_can_be_hidden_and_brought_back(browser: Chrome) -> None:

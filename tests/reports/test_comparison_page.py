@@ -18,7 +18,7 @@ from clothing_lightning.analysis.comparison import Comparison
 from clothing_lightning.analysis.ranking import Ranking, rank
 from clothing_lightning.reports import comparison_data
 from clothing_lightning.reports.comparison_page import comparison_page
-from clothing_lightning.reports.comparison_tables import DASH
+from clothing_lightning.reports.comparison_tables import DASH, signed
 from tests.compared_models import comparison
 
 EVIL = """</script><script>alert("'$x'")</script>"""
@@ -267,8 +267,8 @@ def test_every_pair_is_told_with_its_tests(page: Page, ranking: Ranking) -> None
         ["resnet18", "own_cnn"],
     ]
     pair = ranking.pair(0, 1)
-    ends = f"{pair.low:+.3f} to {pair.high:+.3f}"
-    assert rows[0][2] == f"{pair.difference:+.3f} ± {pair.std:.3f}{ends}"
+    ends = f"{signed(pair.low)} to {signed(pair.high)}"
+    assert rows[0][2] == f"{signed(pair.difference)} ± {pair.std:.3f}{ends}"
     assert rows[0][4] == f"{pair.p_holm:.3f}"
     assert rows[1][4] == "< 0.001"
 

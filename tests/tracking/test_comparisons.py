@@ -43,6 +43,16 @@ def test_no_photo_outside_of_the_data_is_read(tmp_path: Path) -> None:
     assert photo([run], str(tmp_path / "secret"), content) is None
 
 
+def test_links_are_followed_to_photos_of_the_same_content(tmp_path: Path) -> None:
+    """As DVC makes them, and data sets on clusters."""
+    (tmp_path / "clothes").mkdir()
+    (tmp_path / "elsewhere.jpg").write_bytes(b"photo")
+    (tmp_path / "clothes" / "1.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    run = read_from(tmp_path / "clothes")
+    assert photo([run], "1.jpg", hashlib.sha256(b"photo").hexdigest()) == b"photo"
+    assert photo([run], "1.jpg", hashlib.sha256(b"other").hexdigest()) is None
+
+
 def test_runs_in_a_folder_have_no_links() -> None:
     assert run_links([find_run(store_run("net"))]) == {}
 
