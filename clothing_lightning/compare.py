@@ -29,6 +29,7 @@ real, what each model costs, and where they differ. One page, which needs no ser
 
   --filter TEXT      take the runs of --experiment that meet it, in MLflow's own words
   --rank-by WHAT     accuracy (default) or macro_f1
+  --latency          measure the time of one image in each network, here and now
   --out FOLDER       where the results go; by default reports/<experiments and runs>/
   --title TEXT       of the page
   --no-log           do not keep the comparison as a run in MLflow
@@ -66,6 +67,10 @@ def _compare(words: list[str]) -> int:
     folder = options.out or Path("reports") / _file_name(options)
     claim_folder(folder, RANKING, "a comparison", begins="model,repeats,accuracy,")
     past, runs, told = _read(options)
+    timed_on = ""
+    if options.latency:
+        runs, timed_on, untimed = _timed(past, runs)
+        told += untimed
     from dataclasses import replace
 
     from clothing_lightning.analysis.comparison import compared
@@ -78,10 +83,12 @@ def _compare(words: list[str]) -> int:
     what = ", ".join(options.experiment) or listed([m.title for m in found.models])
     title = options.title or f"Comparison: {what}"
     command = f"python -m clothing_lightning.compare {shlex.join(words)}"
-    _write(found, ranking, past, folder, title, command)
+    _write(found, ranking, past, folder, title, command, timed_on)
     from clothing_lightning.reports.comparison_text import show
 
     show(found, ranking)
+    if timed_on:
+        sys.stdout.write(f"latency   one image at a time, {timed_on}\n")
     if not options.no_log:
         _log(past, found, folder, _file_name(options), command)
     sys.stdout.write(f"page      {folder / PAGE}\n")
@@ -96,6 +103,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rank-by", choices=("accuracy", "macro_f1"), default="accuracy"
     )
+    parser.add_argument("--latency", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--title", default="")
     parser.add_argument("--no-log", action="store_true")
@@ -134,6 +142,31 @@ def _read(
     return past, runs, told + unread
 
 
+def _timed(
+    past: "list[PastRun]", runs: "list[TestedRun]"
+) -> "tuple[list[TestedRun], str, list[str]]":
+    """Measure latencies, and give them to the runs as a metric."""
+    from dataclasses import replace
+
+    from clothing_lightning.analysis.ranking import COSTS
+    from clothing_lightning.training.memory import keep_freed_memory
+    from clothing_lightning.training.timing import time_networks
+
+    keep_freed_memory()
+    read = {run.run_id for run in runs}
+    sys.stderr.write("Measuring latency: about 5 s for each network.\n")
+    found, machine, told = time_networks([run for run in past if run.run_id in read])
+    timed = [
+        replace(
+            run, metrics={**(run.metrics or {}), COSTS["latency_ms"]: found[run_id]}
+        )
+        if (run_id := run.run_id) in found
+        else run
+        for run in runs
+    ]
+    return timed, machine, told
+
+
 def _write(
     found: "Comparison",
     ranking: "Ranking",
@@ -141,6 +174,7 @@ def _write(
     folder: Path,
     title: str,
     command: str,
+    timed_on: str,
 ) -> None:
     from clothing_lightning.reports import comparison_text as text
     from clothing_lightning.reports.comparison_page import comparison_page
@@ -162,6 +196,7 @@ def _write(
         command=command,
         photo=look,
         links=run_links(past),
+        timed_on=timed_on,
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -83,6 +83,16 @@ def test_a_comparison_is_kept_as_a_run_and_not_compared_itself(
     assert len(ranking) == 2
 
 
+def test_latencies_that_cannot_be_measured_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    two_models()
+    assert compare.main(["good", "bad", "--latency", "--no-log"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "warning: No latency: run good" in shown
+    assert "latency one image" not in shown
+
+
 def test_it_need_not_be_kept() -> None:
     two_models()
     assert compare.main(["good", "bad", "--no-log"]) == 0

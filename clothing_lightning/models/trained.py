@@ -112,7 +112,7 @@ def device_called(name: str) -> torch.device:
 def build_trained(
     config: Mapping[str, Any],
     class_names: list[str],
-    state: Mapping[str, Tensor],
+    state: Mapping[str, Tensor] | None,
     device: torch.device,
     recorded: Mapping[str, Any] | None = None,
 ) -> TrainedNetwork:
@@ -121,7 +121,7 @@ def build_trained(
     Args:
         config: The experiment, resolved.
         class_names: In the order of the outputs.
-        state: The network's parameters and buffers.
+        state: The network's parameters and buffers; None leaves random ones.
         device: Where it is to compute.
         recorded: The fields of `Preprocessing` as they were; by default what follows
             from the experiment with the timm that is installed.
@@ -147,7 +147,8 @@ def build_trained(
     network = create_backbone(
         backbone, "none", len(class_names), in_chans=channels, image_size=(size, size)
     )
-    network.load_state_dict(state)
+    if state is not None:
+        network.load_state_dict(state)
     if model.get("channels_last", True):
         network = network.to(memory_format=torch.channels_last)
     return TrainedNetwork(

@@ -38,6 +38,7 @@ def comparison_page(
     command: str,
     photo: Photo,
     links: Mapping[str, str],
+    timed_on: str = "",
 ) -> str:
     """Write one HTML page with tables, figures and photos.
 
@@ -49,6 +50,7 @@ def comparison_page(
         photo: Function from an image's SHA-256 to the bytes of its file, or None where
             they cannot be had.
         links: Addresses of runs by their ids.
+        timed_on: The machine of the latencies, if they were measured.
 
     Returns:
         The page; it needs nothing from elsewhere.
@@ -56,7 +58,7 @@ def comparison_page(
     sections = [
         ("Ranking", _ranking(ranking, links)),
         ("Is it real?", _pairs(ranking)),
-        ("Cost against quality", _costs(ranking)),
+        ("Cost against quality", _costs(ranking, timed_on)),
         ("Where two models differ", _differing(ranking)),
         ("Classes", details.classes_section(compared, ranking)),
         ("Slices", details.slices_section(compared, ranking)),
@@ -151,7 +153,7 @@ def _pairs(ranking: Ranking) -> str:
     )
 
 
-def _costs(ranking: Ranking) -> str:
+def _costs(ranking: Ranking, timed_on: str) -> str:
     """A figure and a sentence for each cost that is known, one of them in sight."""
     values = {cost: _known(ranking, cost) for cost in _SHOWN_COSTS}
     # What differs comes first: of one network's recipes the time and not the MACs.
@@ -166,6 +168,9 @@ def _costs(ranking: Ranking) -> str:
         f'<p class="scripted" hidden><label>Cost <select id="cost">{options}</select>'
         "</label></p>"
     )
+    if timed_on and "latency_ms" in parts:
+        note = f"Latency: the median of one image at a time, {timed_on}."
+        parts["latency_ms"] += f'<p class="small">{escape(note)}</p>'
     return chosen + "".join(
         f'<div class="cost" id="cost-{cost}">{inner}</div>'
         for cost, inner in parts.items()

@@ -321,6 +321,8 @@ def _shown_scores(ranking: Ranking) -> Table:
 
 def _shown_costs(ranking: Ranking) -> Table:
     costs = costs_known(ranking)
+    if "latency_ms" in costs:
+        costs.remove("size_mb")  # 80 columns have room for five; it goes with params
     table = Table("", "model", *(COST_NAMES[cost] for cost in costs))
     table.columns[1].overflow = "fold"
     for column in table.columns[2:]:

@@ -177,6 +177,36 @@ def restore(files: RunFiles, device: str = "auto") -> TrainedNetwork:
         ) from err
 
 
+def untrained(run: "PastRun", device: str = "auto") -> tuple[TrainedNetwork, str]:
+    """Build the network of a run with random weights; it needs no checkpoint.
+
+    Args:
+        run: One that has trained a network, or an evaluation of it.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        The network, and what it is: the same text for networks of the same structure.
+
+    Raises:
+        ConfigError: If there is no such device, or timm here has no such network.
+        RunError: If what the run has left is damaged.
+    """
+    run = trained_run(run)
+    config = _read_config(run.config)
+    names = _class_names(run.artifact("data/class_counts.csv"))
+    recorded = json.loads(run.tags.get("preprocessing", "null"))
+    try:
+        model = build_trained(config, names, None, device_called(device), recorded)
+        options = config["model"]["init_args"]
+        structure = [options["backbone"], options.get("in_chans"), len(names)]
+    except (KeyError, TypeError, AttributeError, RuntimeError) as err:
+        raise RunError(
+            f"run {run.name} ({run.run_id[:8]}): its network cannot be built "
+            f"({_line(err)}). Train it again with this software."
+        ) from err
+    return model, json.dumps([*structure, model.preprocessing.image_size])
+
+
 def _files_in(artifacts: Path, checkpoint: Path) -> RunFiles:
     """Files beside a checkpoint; the configuration is that of the last start."""
     resumed = sorted(

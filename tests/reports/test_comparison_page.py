@@ -38,6 +38,7 @@ def page_of(
     ranking: Ranking | None = None,
     photo: Callable[[str], bytes | None] = lambda _: None,
     links: Mapping[str, str] | None = None,
+    timed_on: str = "",
 ) -> str:
     return comparison_page(
         found,
@@ -46,6 +47,7 @@ def page_of(
         command=f"compare {EVIL}",
         photo=photo,
         links=links or {},
+        timed_on=timed_on,
     )
 
 
@@ -229,6 +231,17 @@ def test_a_cost_that_is_the_same_for_all_comes_last_and_has_no_figure(
     assert "MACs: the same for all (500 M)." in page.text
     drawn = {name.split("-figure")[0] for name in page.ids if "-figure" in name}
     assert drawn & set(costs) == {"cost-train_s"}
+
+
+def test_latencies_are_shown_with_what_they_were_measured_on(
+    found: Comparison,
+) -> None:
+    times = iter((7.0, 5.0, 9.0, 8.0, 6.0, 5.5, 4.5, 4.0))
+    timed = with_metrics(found, lambda own: {"model/latency_ms": next(times)})
+    page = Page(page_of(timed, timed_on="CPU, 2 threads"))
+    assert "the median of one image at a time, CPU, 2 threads." in page.text
+    assert "latency" in page.tables["Ranking"][0]
+    assert "cost-latency_ms-figure" in " ".join(page.ids)
 
 
 def test_repeats_are_told_of_only_where_they_vary(found: Comparison) -> None:
