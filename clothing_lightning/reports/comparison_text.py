@@ -61,15 +61,11 @@ def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
     score = f"{score_text(best.scores[ranking.by])} on {n:,} test images."
     if len(places) == 1:
         return [f"{best.model.title}: {what} {score}"]
-    found = [f"{best.model.title} has the highest {what}: {score}"]
-    once = [s.model.title for s in places if len(s.model.runs) == 1]
-    if once:
-        who = "Each" if len(once) == len(places) else joined(once)
-        was = "was" if len(once) == 1 or who == "Each" else "were"
-        again = f"{who} {was} trained once: another seed may turn out otherwise."
     return [
-        *(*found, _leaders(ranking, n), *_front_sentence(ranking)),
-        *([again] if once else []),
+        f"{best.model.title} has the highest {what}: {score}",
+        _leaders(ranking, n),
+        *_front_sentence(ranking),
+        *_trained_once(ranking),
     ]
 
 
@@ -112,6 +108,20 @@ def _front_sentence(ranking: Ranking) -> list[str]:
     if len(names) == 1:
         return [f"No other model has fewer MACs than {names[0]}."]
     return [f"By MACs, no model is cheaper and better than one of {joined(names)}."]
+
+
+def _trained_once(ranking: Ranking) -> list[str]:
+    """Name what nobody knows the spread of."""
+    models = [standing.model for standing in ranking.standings]
+    once = [model.title for model in models if len(model.runs) == 1]
+    if not once:
+        return []
+    if len(once) == len(models):
+        who = "Each was"
+    else:
+        who = f"{joined(once) if len(once) < 6 else f'{len(once):,} models'} "
+        who += "was" if len(once) == 1 else "were"
+    return [f"{who} trained once: another seed may turn out otherwise."]
 
 
 def estimate_text(count: int) -> str:
