@@ -22,6 +22,12 @@ PARTS = {
         "then the last third, or the head alone. Three seeds, each with weights and a "
         "random 81/9/10 split of its own.",
     ),
+    "Class weights": (
+        [FROZEN, f"{FROZEN}_balanced"],
+        "The frozen recipe again, and with a loss in which all classes weigh the same. "
+        "More of the rare classes' images are found (balanced accuracy), and more of "
+        "others are taken for theirs, which macro F1 counts as well.",
+    ),
     "Random or grouped splits": (
         [f"{FROZEN}_stratified", f"{FROZEN}_grouped"],
         "The frozen recipe, five folds each, so that every image is tested once: folds "
@@ -32,17 +38,22 @@ PARTS = {
         "images as independent, which those of one sender are not: they are too "
         "narrow.)",
     ),
+    "Fashion-MNIST": (
+        ["small_cnn"],
+        "The network of six convolution blocks, from random weights, tested on the "
+        "data set's own 10,000 images. Three seeds.",
+    ),
 }
 HEAD = """\
 # Results
 
 Written by `python docs/results.py` from the reference runs (`dvc pull`), which
 `make reference` makes again. Values are means over repeats ± their standard deviation,
-with 95 % intervals over test images in brackets. The runs shared two CPU cores, so
-training times are upper bounds.
+with 95 % intervals over test images in brackets; training is the median over runs (of a
+cross-validation: over folds), each on one CPU core beside other work, so an upper bound.
 """
 WIDTH = 95
-COLUMNS = ("model", "accuracy", "macro F1", "MACs", "training")
+COLUMNS = ("model", "accuracy", "macro F1", "balanced acc.", "MACs", "training")
 START, END = "<!-- results: python docs/results.py -->", "<!-- end of results -->"
 
 
