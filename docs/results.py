@@ -50,7 +50,7 @@ HEAD = """\
 Written by `python docs/results.py` from the reference runs (`dvc pull`), which
 `make reference` makes again. Values are means over repeats ± their standard deviation,
 with 95 % intervals over test images in brackets; training is the median over runs (of a
-cross-validation: over folds), each on one CPU core beside other work, so an upper bound.
+cross-validation: over folds), each on one CPU core beside other work: upper bounds.
 """
 WIDTH = 95
 COLUMNS = ("model", "accuracy", "macro F1", "balanced acc.", "MACs", "training")
