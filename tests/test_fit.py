@@ -293,7 +293,6 @@ def test_sigterm_ends_cleanly(words: list[str], experiment: Path) -> None:
         (["--checkpoint.mode=x"], r"checkpoint\.mode is 'x', but .*mode max"),
         (["--model.init_args.weights=null"], r"weights: is null\. .* for 'hub'"),
         (["--model.init_args.backbone=null"], r"backbone: is null\. Name a network"),
-        (["--data.init_args.batch_size=null"], r"batch_size: is null\. .* for 32"),
     ],
 )
 def test_a_mistake_gets_one_message_and_exit_2(

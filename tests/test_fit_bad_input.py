@@ -164,7 +164,7 @@ def test_bad_data_are_told_before_anything_is_written(
         ),
         (
             "data: {init_args: {batch_size: null}}",
-            "data.init_args.batch_size is None. The least is 1",
+            "data.init_args.batch_size: is null. Write a value, or leave it out for 32",
         ),
         ("seed_everything: -1", "seed_everything is -1. It is a whole number from 0"),
         ("# trainer: {max_epochs: 1}", "overlay.yaml: holds no keys. Write some, or"),
