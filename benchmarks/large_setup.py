@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -39,8 +40,8 @@ def reference(root: str) -> None:
 
 def measured(work: Callable[[str], None], root: str) -> tuple[float, float, float]:
     """Seconds, GB that imports take and GB at the highest, in a new process."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measure, (work, root))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure, work, root).result()
 
 
 def _measure(work: Callable[[str], None], root: str) -> tuple[float, float, float]:
