@@ -49,7 +49,8 @@ smoke: .venv/dev  ## fit every experiment for two batches, on real photos if CLO
 	touch $@
 
 runs: .venv/runs  ## fetch the reference runs into mlruns/: no account, no network
-	$(BIN)/dvc pull
+	@$(BIN)/dvc pull || { echo "make runs: not fetched, see above. If mlruns/ holds runs of" \
+		"your own, which stay as they are, move it away: mv mlruns my-runs" >&2; exit 2; }
 
 reference: .venv/runs  ## train the reference runs again: CLOTHING_DATA, and hours
 	$(BIN)/python docs/reference_runs.py train build/reference
