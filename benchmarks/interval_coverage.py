@@ -21,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from clothing_lightning.analysis.bootstrap import Run, Scores, bootstrap
+from clothing_lightning.analysis.bootstrap import Scores, bootstrap
 from clothing_lightning.analysis.classification import wilson_interval
 from clothing_lightning.analysis.intervals import clustered_wilson
 from clothing_lightning.analysis.significance import (
     mcnemar_test,
     paired_difference_interval,
 )
+from clothing_lightning.analysis.weighted_scores import Run
 
 Floats = NDArray[np.float64]
 Ends = tuple[Floats, Floats]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from clothing_lightning.errors import ConfigError, StorageError, user_error_behind
+from clothing_lightning.wording import closest
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
@@ -196,12 +197,9 @@ class WordsParser(argparse.ArgumentParser):
         Raises:
             ConfigError: Always.
         """
-        from difflib import get_close_matches
-
         flags = re.findall("--[a-z-]+", self.format_usage())
         unknown = re.search("unrecognized arguments: ([^ =]+)", message)
-        near = get_close_matches(unknown[1], flags, n=2) if unknown else []
-        told = f" Closest names: {', '.join(near)}." if near else ""
+        told = closest(unknown[1], flags, limit=2) if unknown else ""
         raise ConfigError(f"{message}.{told} --help shows how it is called.")
 
 

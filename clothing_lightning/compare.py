@@ -1,6 +1,7 @@
 """Which model is best, is the difference real, and what does it cost."""
 
 import argparse
+import math
 import shlex
 import sys
 from collections import Counter
@@ -156,14 +157,10 @@ def _timed(
     read = {run.run_id for run in runs}
     sys.stderr.write("Measuring latency: about 5 s for each network.\n")
     found, machine, told = time_networks([run for run in past if run.run_id in read])
-    timed = [
-        replace(
-            run, metrics={**(run.metrics or {}), COSTS["latency_ms"]: found[run_id]}
-        )
-        if (run_id := run.run_id) in found
-        else run
-        for run in runs
-    ]
+    timed = []
+    for run in runs:
+        took = {COSTS["latency_ms"]: found.get(run.run_id, math.nan)}
+        timed.append(replace(run, metrics={**(run.metrics or {}), **took}))
     return timed, machine, told
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clothing_lightning.wording import joined, listed
+from clothing_lightning.wording import closest, joined, listed, on_machine
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,18 @@ from clothing_lightning.wording import joined, listed
 )
 def test_names_are_joined_as_in_a_sentence(names: list[str], text: str) -> None:
     assert joined(names) == text
+
+
+def test_near_names_end_a_message() -> None:
+    assert closest("resnet81", ["vgg11", "resnet18"]) == " Closest names: resnet18."
+    assert closest("zzz", ["vgg11"]) == ""
+
+
+def test_machines_are_told_with_their_threads() -> None:
+    assert on_machine("cpu", 1) == "cpu, 1 thread"
+    assert on_machine("cpu", 2) == "cpu, 2 threads"
+    assert on_machine("cpu", None) == "cpu"
+    assert on_machine("NVIDIA H100", 16) == "NVIDIA H100"
 
 
 def test_many_names_are_counted() -> None:

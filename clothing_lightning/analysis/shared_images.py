@@ -138,41 +138,39 @@ def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
     shared = frozenset.intersection(*tested.values())
     if not shared:
         raise DataError(" ".join([_nothing_in_common(tested), *remarks]))
+    whole = {
+        title: [repeat for repeat in repeats if shared <= repeat.contents]
+        for title, repeats in tables.items()
+    }
     order = sorted(shared)
     sizes = listed([f"{title} {len(each):,}" for title, each in tested.items()])
     remarks.append(
         f"The models were tested on different images ({sizes}). They are compared on "
         f"the {len(shared):,} that all of them tested."
-        + _once(tables, shared)
+        + _once([t for t, r in tables.items() if len(r) > 1 and not whole[t]])
         + (" So few decide little." if len(shared) < FEW else "")
         + _better_without(tested, len(shared))
     )
     remarks += _learnt_by_others(tables, shared)
     found = {}
     for title, repeats in tables.items():
-        whole = [repeat for repeat in repeats if shared <= repeat.contents]
-        if whole and len(whole) < len(repeats):
+        if 0 < len(whole[title]) < len(repeats):
             partial = [r for r in repeats if not shared <= r.contents]
             told = listed([named(run) for repeat in partial for run in repeat.runs])
             remarks.append(f"Left out, since they did not test all of these: {told}.")
         found[title] = [
             replace(repeat, table=repeat.table.loc[order])
-            for repeat in whole or [_pieced_together(repeats)]
+            for repeat in whole[title] or [_pieced_together(repeats)]
         ]
     return found
 
 
-def _once(tables: Tables, shared: frozenset[str]) -> str:
-    """Say where repeats have tested parts of the images, so that none has a spread."""
-    parts = [
-        title
-        for title, repeats in tables.items()
-        if len(repeats) > 1 and not any(shared <= each.contents for each in repeats)
-    ]
-    if not parts:
+def _once(titles: Sequence[str]) -> str:
+    """Say whose repeats have tested parts of the images, so that none has a spread."""
+    if not titles:
         return ""
     return (
-        f" Of {listed(parts)} each image counts once, by the first repeat that tested "
+        f" Of {listed(titles)} each image counts once, by the first repeat that tested "
         "it; named alone, with others on the same test sets, repeats have a spread."
     )
 

@@ -5,8 +5,7 @@ whatever the network does, with functional calls and control flow, and module ho
 which layer does it.
 """
 
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +24,7 @@ from clothing_lightning.analysis.layout import (
     Mixing,
     image,
 )
+from clothing_lightning.analysis.live_memory import LiveMemory, tensors_in
 from clothing_lightning.analysis.propagation import (
     RULES,
     Call,
@@ -173,7 +173,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.open: list[LayerCall] = []
         self.operations: list[Operation] = []
         self.features: _Features | None = None
-        self.memory = _Memory()
+        self.memory = LiveMemory()
         self.used: set[int] = set()  # parameters, by their id
 
     def result(self) -> Trace:
@@ -214,14 +214,14 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 del network.forward_features
 
     def _begin(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
-        given = _tensors([*args, *kwargs.values()])
+        given = tensors_in([*args, *kwargs.values()])
         call = LayerCall(name, module, tuple(given[0].shape) if given else ())
         self.open.append(call)
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
         call = self.open.pop()
         self.calls.append(call)
-        made = _tensors([output])
+        made = tensors_in([output])
         if made:
             call.output_shape = tuple(made[0].shape)
             call.seen = self.fields.get(made[0])
@@ -238,7 +238,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _keep(self, output: Any) -> None:
         """Note the features: of several tensors, the last one with positions."""
-        made = [(tensor, self.fields.get(tensor)) for tensor in _tensors([output])]
+        made = [(tensor, self.fields.get(tensor)) for tensor in tensors_in([output])]
         with_positions = [pair for pair in made if pair[1] is not None and pair[1].axes]
         if made:
             tensor, seen = (with_positions or made)[-1]
@@ -251,7 +251,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func._schema.name.partition("::")[2]
         if not name.startswith("_"):
             name = name.removesuffix("_")
-        given = _tensors([*args, *kwargs.values()])
+        given = tensors_in([*args, *kwargs.values()])
         self._note_parameters(given)
         seen = {
             id(tensor): self.fields[tensor] for tensor in given if tensor in self.fields
@@ -277,7 +277,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             call.mixings,
             None,
             None,
-            next((tuple(tensor.shape) for tensor in _tensors([output])), ()),
+            next((tuple(tensor.shape) for tensor in tensors_in([output])), ()),
         )
         if seen:
             self._propagate(call, operation, rule)
@@ -312,48 +312,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             elif isinstance(tensor, Tensor):
                 self.fields.pop(tensor, None)
         operation.seen = results[0] if results else None
-
-
-class _Memory:
-    """Bytes of the tensors that are alive; views share those of their storage."""
-
-    def __init__(self) -> None:
-        self.peak = self.now = 0
-        self.users: dict[int, int] = {}
-
-    def leave_out(self, tensors: list[Tensor]) -> None:
-        """Not to count views of these, such as a weight in another shape."""
-        for tensor in tensors:
-            self.users.setdefault(tensor.untyped_storage()._cdata, 1)
-
-    def note(self, output: Any) -> None:
-        for tensor in _tensors([output]):
-            storage = tensor.untyped_storage()
-            key, size = storage._cdata, storage.nbytes()
-            self.users[key] = self.users.get(key, 0) + 1
-            if self.users[key] == 1:
-                self.now += size
-                self.peak = max(self.peak, self.now)
-            weakref.finalize(tensor, self._gone, key, size)
-
-    def _gone(self, key: int, size: int) -> None:
-        self.users[key] -= 1
-        if not self.users[key]:
-            del self.users[key]
-            self.now -= size
-
-
-def _tensors(values: Sequence[Any]) -> list[Tensor]:
-    """The tensors among values and in the lists and tuples among them."""
-    found: list[Tensor] = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += _tensors(value)
-        elif isinstance(value, dict):
-            found += _tensors(list(value.values()))
-    return found
 
 
 def _arguments(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:

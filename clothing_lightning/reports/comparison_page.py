@@ -16,6 +16,7 @@ from clothing_lightning.reports.comparison_text import (
     COST_NAMES,
     conclusions,
     cost_text,
+    costs_known,
 )
 from clothing_lightning.reports.cost_quality import NAMED, cost_figure
 from clothing_lightning.reports.inline_svg import inline_svg
@@ -155,10 +156,10 @@ def _pairs(ranking: Ranking) -> str:
 
 def _costs(ranking: Ranking, timed_on: str) -> str:
     """A figure and a sentence for each cost that is known, one of them in sight."""
-    values = {cost: _known(ranking, cost) for cost in _SHOWN_COSTS}
+    known = [cost for cost in _SHOWN_COSTS if cost in costs_known(ranking)]
     # What differs comes first: of one network's recipes the time and not the MACs.
-    by_use = sorted(values, key=lambda cost: len(set(values[cost])) == 1)
-    parts = {cost: _cost(ranking, cost) for cost in by_use if values[cost]}
+    by_use = sorted(known, key=lambda cost: not _differs(ranking, cost))
+    parts = {cost: _cost(ranking, cost) for cost in by_use}
     if not parts:
         return "<p>No cost is known.</p>"
     options = "".join(
@@ -177,15 +178,14 @@ def _costs(ranking: Ranking, timed_on: str) -> str:
     )
 
 
-def _known(ranking: Ranking, cost: str) -> list[float]:
-    costs = (standing.costs[cost] for standing in ranking.standings)
-    return [value for value in costs if not math.isnan(value)]
+def _differs(ranking: Ranking, cost: str) -> bool:
+    return len({standing.costs[cost] for standing in ranking.standings}) > 1
 
 
 def _cost(ranking: Ranking, cost: str) -> str:
     titles = _titles(ranking)
     costs = [standing.costs[cost] for standing in ranking.standings]
-    if len(costs) > 1 and len(set(costs)) == 1:
+    if len(costs) > 1 and not _differs(ranking, cost):
         same = f"{COST_NAMES[cost]}: the same for all ({cost_text(cost, costs[0])})."
         return f"<p>{same[0].upper()}{same[1:]}</p>"
     scores = [standing.scores[ranking.by] for standing in ranking.standings]

@@ -16,6 +16,7 @@ from clothing_lightning.tracking.store import (
     staging_folder,
     tracking_uri,
 )
+from clothing_lightning.wording import closest, listed
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -132,25 +133,21 @@ def find_run(reference: str) -> PastRun:
             "id, the start of it, the name, or a checkpoint; mlflow ui shows them all."
         )
     each = [one for run in found for one in (children(run.run_id) or [run])]
-    listed = ", ".join(f"{run.run_id[:8]} ({run.name})" for run in each)
-    raise RunError(
-        f"run '{reference}' may be any of {listed}. Give the start of an id."
-    )
+    told = ", ".join(f"{run.run_id[:8]} ({run.name})" for run in each)
+    raise RunError(f"run '{reference}' may be any of {told}. Give the start of an id.")
 
 
 def _near(reference: str) -> str:
     """What else may have been meant."""
     if reference and Path(reference).exists():
         return " It is a file or folder: the run comes first."
-    from difflib import get_close_matches
-
     from clothing_lightning.analysis.recipes import without_repeat
-    from clothing_lightning.wording import listed
 
     names = sorted({run.name for run in all_runs() if run.series is None})
     repeats = [name for name in names if without_repeat(name) == reference]
-    near = repeats or get_close_matches(reference, names, n=3)
-    return f" Closest names: {listed(near)}." if near else ""
+    return (
+        f" Closest names: {listed(repeats)}." if repeats else closest(reference, names)
+    )
 
 
 def children(run_id: str) -> list[PastRun]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from clothing_lightning.tracking.store import (
     first_line,
     shown_uri,
 )
-from clothing_lightning.wording import listed
+from clothing_lightning.wording import listed, on_machine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,7 +206,9 @@ def _tested(run: PastRun, manifests: "dict[str, pd.DataFrame]") -> TestedRun:
         manifest=manifest,
         validation=_optional(run, "predictions/val.parquet", _read_predictions),
         preprocessing=_preprocessing(run.tags.get("preprocessing", "")),
-        machine=_machine(origin.tags),
+        machine=on_machine(
+            origin.tags.get("device", ""), _number(origin.tags.get("threads", ""))
+        ),
         metrics=run.metrics,
         history=_optional(run, "reports/learning_curves.csv", pd.read_csv),
         root=run.tags.get("image_root", ""),
@@ -268,10 +270,8 @@ def _preprocessing(recorded: str) -> str:
         return ""
 
 
-def _machine(tags: Mapping[str, str]) -> str:
-    """What the tags of a run say that it was trained on, for people."""
-    device, threads = tags.get("device", ""), tags.get("threads")
-    return f"{device}, {threads} threads" if device == "cpu" and threads else device
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
 
 
 def _read_predictions(file: Path) -> "pd.DataFrame":

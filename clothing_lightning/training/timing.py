@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from clothing_lightning.analysis.latency import Latency, latency
+from clothing_lightning.analysis.latency import latency
 from clothing_lightning.errors import UserError
 from clothing_lightning.training.restoring import untrained
+from clothing_lightning.wording import on_machine
 
 if TYPE_CHECKING:
     from clothing_lightning.tracking.read import PastRun
@@ -49,9 +50,4 @@ def time_networks(
     )
     median_ms = {each.name: each.median_ms for each in timed}
     found = {run_id: median_ms[kind] for run_id, kind in kinds.items()}
-    return found, _machine(timed[0]), told
-
-
-def _machine(timed: Latency) -> str:
-    threads = f"{timed.threads} thread{'s' * (timed.threads > 1)}"
-    return f"CPU, {threads}" if timed.device == "cpu" else timed.device
+    return found, on_machine(timed[0].device, timed[0].threads), told

@@ -12,8 +12,9 @@ from benchmarks.interval_coverage import (
     classifiers,
     simulate,
 )
-from clothing_lightning.analysis.bootstrap import Bootstrap, Run, bootstrap
+from clothing_lightning.analysis.bootstrap import Bootstrap, bootstrap
 from clothing_lightning.analysis.classification import wilson_interval
+from clothing_lightning.analysis.weighted_scores import Run
 
 Classes = NDArray[np.intp]
 CLASSES = 5
