@@ -146,7 +146,6 @@ def experiment(tiny_dataset: Callable[..., Path], tmp_path: Path) -> Path:
                 "split": {"val": 0.2, "test": 0.2},
                 "image_size": 32,
                 "batch_size": 4,
-                "num_workers": 0,
             },
         },
         "model": {

@@ -182,9 +182,12 @@ trainer:
 """
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("epoch", "workers"), [(0, []), (1, []), (2, []), (1, ["0"]), (1, ["1"])]
+)
 def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(
     epoch: int,
+    workers: list[str],
     experiment: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -193,6 +196,7 @@ def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(
     overlay = tmp_path / "ema.yaml"
     overlay.write_text(EMA)
     words = [str(experiment), str(overlay)]
+    words += [f"--data.init_args.num_workers={number}" for number in workers]
     assert fit.main(words) == 0
     straight = only_run()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from clothing_lightning.data.decoding import read_image
 
@@ -170,6 +170,19 @@ class EpochSampler(Sampler[Place]):
             )
             drawn.append(np.stack([order[:per_class], times], axis=1))
         return np.concatenate(drawn)
+
+
+class PhotoLoader(DataLoader[Any]):
+    """A loader whose workers begin to read when the first batch is asked for.
+
+    torch's own begins as soon as it is iterated, and Lightning iterates it before it
+    has set the sampler's epoch: in a resumed run the first epoch would be read in the
+    order, and with the augmentation, of epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield batches."""
+        yield from super().__iter__()
 
 
 def start_worker(_: int) -> None:

@@ -14,6 +14,7 @@ from clothing_lightning.data.dataset import (
     Batch,
     EpochSampler,
     PhotoDataset,
+    PhotoLoader,
     Place,
     start_worker,
 )
@@ -266,7 +267,7 @@ class PhotoDataModule(L.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             devices=trainer.world_size if trainer else 1,
         )
-        return DataLoader(
+        return PhotoLoader(
             dataset,
             self.batch_size,
             sampler=sampler,

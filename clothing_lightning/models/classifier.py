@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -191,7 +192,8 @@ class ClothingClassifier(PhasedModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make chance a function of seed, epoch and batch: resuming repeats it."""
         place = (self.seed, self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(hash(place) % 2**63)
+        (seed,) = np.random.SeedSequence(place).generate_state(1, np.uint64)
+        torch.manual_seed(int(seed))
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch: its learning rate is that of the head."""

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clothing_lightning.data.augmentation import Pipeline, recipe
-from clothing_lightning.data.dataset import EpochSampler, PhotoDataset, Place
+from clothing_lightning.data.dataset import (
+    EpochSampler,
+    PhotoDataset,
+    PhotoLoader,
+    Place,
+)
 from clothing_lightning.errors import ImageError
 
 few = settings(max_examples=50, deadline=None, derandomize=True, database=None)
@@ -156,3 +161,18 @@ def test_devices_together_evaluate_every_image_once(size: int, devices: int) -> 
         assert len(mine) == len(sampler)
         seen += mine
     assert sorted(seen) == list(range(size))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epoch_may_be_set_after_the_loader_is_iterated(
+    workers: int, photos_of_one_colour: list[Path]
+) -> None:
+    data = made(photos_of_one_colour, [0, 1, 2, 3], Pipeline([], 32, 1.0), 0)
+    sampler = EpochSampler(data.labels, seed=1, shuffle=True)
+    loader = PhotoLoader(data, 2, sampler=sampler, num_workers=workers)
+    batches = iter(loader)
+    sampler.set_epoch(3)
+    read = [int(index) for _, _, indices in batches for index in indices]
+    assert read == numbers(sampler)
+    sampler.set_epoch(0)
+    assert read != numbers(sampler)
