@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 from sklearn.metrics import f1_score
 
-from clothing_lightning.analysis.ranking import rank
-from clothing_lightning.reports.comparison_page import comparison_page
+from clothing_lightning.comparison.page import comparison_page
+from clothing_lightning.comparison.ranking import rank
 from tests.compared_models import comparison
 
 RESAMPLES = 2000
@@ -39,7 +39,7 @@ def main() -> None:
     page = comparison_page(found, ranking, title="", command="", photo=photo, links={})
     written = time.perf_counter()
 
-    predicted = ranking.standings[0].model.repeats[0].predicted
+    predicted = ranking.models[0].model.repeats[0].predicted
     generator = np.random.default_rng(0)
     for _ in range(TIMED):
         drawn = generator.integers(0, len(predicted), len(predicted))

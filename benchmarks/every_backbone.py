@@ -17,8 +17,8 @@ from typing import Any
 import timm
 from rich.progress import track
 
-from clothing_lightning.analysis.complexity import analyse
 from clothing_lightning.models.backbones import create_on_meta, input_size_of
+from clothing_lightning.network_analysis.complexity import analyse
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Derived receptive fields against fields measured by gradients.
 
-    python benchmarks/fields_measured.py [NAME ...]
+    python -m benchmarks.fields_measured [NAME ...]
 
 Prints how many agree in size, stride and padding, and each that does not. The list of
 architectures, by family, is in convolutional.txt.
@@ -13,10 +13,10 @@ from pathlib import Path
 import timm
 from rich.progress import track
 
-from clothing_lightning.analysis.complexity import analyse
-from clothing_lightning.analysis.field import ReceptiveField
-from clothing_lightning.analysis.measured_field import measured_field
 from clothing_lightning.models.backbones import create_on_meta, input_size_of
+from clothing_lightning.network_analysis.complexity import analyse
+from clothing_lightning.network_analysis.field import ReceptiveField
+from tests.network_analysis.measured_field import measured_field
 
 LIST = Path(__file__).with_name("convolutional.txt")
 

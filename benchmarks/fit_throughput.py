@@ -111,9 +111,9 @@ def time_fit(file: Path) -> list[float]:
     """Moments at which `fit` was done with each training batch."""
     from lightning.pytorch import Callback
 
-    from clothing_lightning.commands import split_arguments
+    from clothing_lightning.cli.command import split_arguments
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
     from clothing_lightning.training.fitting import ExperimentCLI
-    from clothing_lightning.training.noise import quiet_libraries
 
     ends: list[float] = []
 
@@ -132,7 +132,7 @@ def time_fit(file: Path) -> list[float]:
 
 def time_loop(file: Path, *, tuned: bool, steps: int) -> list[float]:
     """Moments at which the plain loop was done with each batch."""
-    from clothing_lightning.training.memory import keep_freed_memory
+    from clothing_lightning.cli.malloc import keep_freed_memory
 
     if tuned:
         keep_freed_memory()
@@ -168,8 +168,8 @@ def time_loop(file: Path, *, tuned: bool, steps: int) -> list[float]:
 
 def built(file: Path) -> "tuple[ClothingClassifier, Iterator[Batch]]":
     """The classifier of the experiment and its normalised training batches."""
-    from clothing_lightning.cli import FitCLI
-    from clothing_lightning.training.noise import quiet_libraries
+    from clothing_lightning.cli.experiment import FitCLI
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
 
     quiet_libraries()
     cli = FitCLI(["--config", str(file), "--trainer.accelerator=cpu"])

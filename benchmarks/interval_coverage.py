@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from clothing_lightning.analysis.bootstrap import Scores, bootstrap
-from clothing_lightning.analysis.classification import wilson_interval
-from clothing_lightning.analysis.intervals import clustered_wilson
-from clothing_lightning.analysis.significance import (
+from clothing_lightning.metrics.bootstrap import Scores, bootstrap
+from clothing_lightning.metrics.classification_report import wilson_interval
+from clothing_lightning.metrics.intervals import clustered_wilson
+from clothing_lightning.metrics.significance import (
     mcnemar_test,
     paired_difference_interval,
 )
-from clothing_lightning.analysis.weighted_scores import Run
+from clothing_lightning.metrics.weighted_scores import Run
 
 Floats = NDArray[np.float64]
 Ends = tuple[Floats, Floats]

@@ -2,9 +2,9 @@
 
     python benchmarks/published_complexity.py [NAME ...]
 
-tests/analysis/timm_published.csv has 302 rows of its results. They were counted with
-fvcore 0.1.5, attention not fused, after `timm.utils.reparameterize_model`. What fvcore
-calls a FLOP is a MAC, or one of 2 to 5 operations for each entry of a norm.
+tests/network_analysis/timm_published.csv has 302 rows of its results. They were counted
+with fvcore 0.1.5, attention not fused, after `timm.utils.reparameterize_model`. What
+fvcore calls a FLOP is a MAC, or one of 2 to 5 operations for each entry of a norm.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from timm.layers.config import set_fused_attn
 from timm.utils.model import reparameterize_model
 from torch import nn
 
-from clothing_lightning.analysis.complexity import analyse
-from clothing_lightning.analysis.tracing import trace
 from clothing_lightning.models.backbones import create_on_meta
+from clothing_lightning.network_analysis.complexity import analyse
+from clothing_lightning.network_analysis.tracing import trace
 
 PUBLISHED = Path(__file__).parents[1] / "tests" / "analysis" / "timm_published.csv"
 PARAMS_TOLERANCE = 0.01

@@ -8,14 +8,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import WordsParser, answered
+from clothing_lightning.cli.command import WordsParser, answered
 from clothing_lightning.errors import ConfigError, StorageError, UserError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from clothing_lightning.analysis.complexity import NetworkReport
-    from clothing_lightning.analysis.latency import Latency
+    from clothing_lightning.network_analysis.complexity import NetworkReport
+    from clothing_lightning.network_analysis.latency import Latency
 
 LARGEST_PX = 16384
 PICTURES = (".png", ".svg", ".pdf")
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _analyse(options: argparse.Namespace) -> int:
-    from clothing_lightning.analysis.advice import advice
+    from clothing_lightning.network_analysis.advice import advice
     from clothing_lightning.reports import analysis_text
 
     _check_files(options)
@@ -128,7 +128,7 @@ def _notes(
     """What others count, where the network is that which they know."""
     if options.truncate or options.append:
         return []
-    from clothing_lightning.analysis.cross_check import differences
+    from clothing_lightning.network_analysis.cross_check import differences
 
     try:
         return differences(report, network).notes()
@@ -159,9 +159,9 @@ def _size(word: str) -> tuple[int, int]:
 def _report(
     options: argparse.Namespace, backbone: str, size: tuple[int, int]
 ) -> "tuple[NetworkReport, nn.Module]":
-    from clothing_lightning.analysis.complexity import analyse
-    from clothing_lightning.analysis.variants import appended
     from clothing_lightning.models.backbones import create_on_meta
+    from clothing_lightning.network_analysis.complexity import analyse
+    from clothing_lightning.network_analysis.variants import appended
 
     append = appended(options.append) if options.append else None
     try:
@@ -201,9 +201,9 @@ def _latencies(
         raise ConfigError("--latency: leave out --truncate and --append.")
     if options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}. The least is 1.")
-    from clothing_lightning.analysis.latency import latency
+    from clothing_lightning.cli.malloc import keep_freed_memory
     from clothing_lightning.models.backbones import create_untrained
-    from clothing_lightning.training.memory import keep_freed_memory
+    from clothing_lightning.network_analysis.latency import latency
 
     keep_freed_memory()
     networks = {r.title: create_untrained(r.name, r.image_size) for r in reports}

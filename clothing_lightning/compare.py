@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import WordsParser, answered, claim_folder
+from clothing_lightning.cli.command import WordsParser, answered, claim_folder
 from clothing_lightning.errors import ConfigError, RunError, StorageError
 
 if TYPE_CHECKING:
-    from clothing_lightning.analysis.comparison import Comparison, TestedRun
-    from clothing_lightning.analysis.ranking import Ranking
-    from clothing_lightning.tracking.read import PastRun
+    from clothing_lightning.comparison.pooling import Comparison, RunPredictions
+    from clothing_lightning.comparison.ranking import Ranking
+    from clothing_lightning.tracking.read import StoredRun
 
 HELP = """\
 usage: python -m clothing_lightning.compare [RUN ...] [--experiment NAME ...] [options]
@@ -62,7 +62,7 @@ def _compare(words: list[str]) -> int:
         sys.stdout.write(HELP)
         return 0
     options = _options(words)
-    from clothing_lightning.training.noise import quiet_libraries
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
 
     quiet_libraries()
     folder = options.out or Path("reports") / _file_name(options)
@@ -74,8 +74,8 @@ def _compare(words: list[str]) -> int:
         told += untimed
     from dataclasses import replace
 
-    from clothing_lightning.analysis.comparison import compared
-    from clothing_lightning.analysis.ranking import rank
+    from clothing_lightning.comparison.pooling import compared
+    from clothing_lightning.comparison.ranking import rank
     from clothing_lightning.wording import listed
 
     found = compared(runs)
@@ -85,7 +85,7 @@ def _compare(words: list[str]) -> int:
     title = options.title or f"Comparison: {what}"
     command = f"python -m clothing_lightning.compare {shlex.join(words)}"
     _write(found, ranking, past, folder, title, command, timed_on)
-    from clothing_lightning.reports.comparison_text import show
+    from clothing_lightning.comparison.text import show
 
     show(found, ranking)
     if timed_on:
@@ -127,9 +127,9 @@ def _file_name(options: argparse.Namespace) -> str:
 
 def _read(
     options: argparse.Namespace,
-) -> "tuple[list[PastRun], list[TestedRun], list[str]]":
+) -> "tuple[list[StoredRun], list[RunPredictions], list[str]]":
     """Find the runs and read what is compared of them."""
-    from clothing_lightning.tracking.tested import chosen_runs, read_tested, usable
+    from clothing_lightning.comparison.reading import chosen_runs, read_tested, usable
 
     chosen = chosen_runs(options.runs, options.experiment, options.filter)
     past, told = usable(chosen)
@@ -144,14 +144,14 @@ def _read(
 
 
 def _timed(
-    past: "list[PastRun]", runs: "list[TestedRun]"
-) -> "tuple[list[TestedRun], str, list[str]]":
+    past: "list[StoredRun]", runs: "list[RunPredictions]"
+) -> "tuple[list[RunPredictions], str, list[str]]":
     """Measure latencies, and give them to the runs as a metric."""
     from dataclasses import replace
 
-    from clothing_lightning.analysis.ranking import COSTS
-    from clothing_lightning.training.memory import keep_freed_memory
-    from clothing_lightning.training.timing import time_networks
+    from clothing_lightning.cli.malloc import keep_freed_memory
+    from clothing_lightning.comparison.ranking import COSTS
+    from clothing_lightning.comparison.timing import time_networks
 
     keep_freed_memory()
     read = {run.run_id for run in runs}
@@ -167,15 +167,15 @@ def _timed(
 def _write(
     found: "Comparison",
     ranking: "Ranking",
-    past: "list[PastRun]",
+    past: "list[StoredRun]",
     folder: Path,
     title: str,
     command: str,
     timed_on: str,
 ) -> None:
-    from clothing_lightning.reports import comparison_text as text
-    from clothing_lightning.reports.comparison_page import comparison_page
-    from clothing_lightning.tracking.comparisons import photo, run_links
+    from clothing_lightning.comparison import text as text
+    from clothing_lightning.comparison.page import comparison_page
+    from clothing_lightning.comparison.storing import photo, run_links
 
     runs = [run for model in found.models for run in model.runs]
     paths = found.images.set_index("sha256")["path"]
@@ -216,9 +216,9 @@ def _write(
 
 
 def _log(
-    past: "list[PastRun]", found: "Comparison", folder: Path, name: str, command: str
+    past: "list[StoredRun]", found: "Comparison", folder: Path, name: str, command: str
 ) -> None:
-    from clothing_lightning.tracking.comparisons import log_comparison
+    from clothing_lightning.comparison.storing import log_comparison
 
     compared = {run.run_id for model in found.models for run in model.runs}
     files = [folder / file for file in (PAGE, TEXT, RANKING, PAIRS)]

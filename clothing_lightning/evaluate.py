@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import WordsParser, answered
+from clothing_lightning.cli.command import WordsParser, answered
 from clothing_lightning.data.label_mapping import parse_map
 from clothing_lightning.errors import ConfigError, RunError, UserError
 
 if TYPE_CHECKING:
-    from clothing_lightning.tracking.read import PastRun
-    from clothing_lightning.tracking.run import TrackedRun
-    from clothing_lightning.training.evaluating import Evaluation, ImageSet
+    from clothing_lightning.inference.evaluation import Evaluation, ImageSet
+    from clothing_lightning.tracking.read import StoredRun
+    from clothing_lightning.tracking.run import RunWriter
 
 HELP = """\
 usage: python -m clothing_lightning.evaluate RUN [--split test|val|all] [...]
@@ -91,13 +91,13 @@ def _evaluate(words: list[str]) -> int:
     if options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}. The least is 1.")
     label_map = parse_map(options.map)
-    from clothing_lightning.training.noise import quiet_libraries
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
 
     quiet_libraries()
-    from clothing_lightning.training.evaluating import evaluate_on, read_manifest
-    from clothing_lightning.training.memory import keep_freed_memory
-    from clothing_lightning.training.recording import record_evaluation
-    from clothing_lightning.training.restoring import find_files, restore, run_called
+    from clothing_lightning.cli.malloc import keep_freed_memory
+    from clothing_lightning.inference.checkpoint import find_files, restore, run_called
+    from clothing_lightning.inference.evaluation import evaluate_on, read_manifest
+    from clothing_lightning.inference.evaluation_run import record_evaluation
 
     keep_freed_memory()
     run = run_called(names[0])
@@ -128,14 +128,14 @@ def _evaluate(words: list[str]) -> int:
 
 
 def _images(
-    run: "PastRun",
+    run: "StoredRun",
     names: list[str],
     flags: list[str],
     split: str | None,
     crops_to_boxes: bool,
 ) -> "ImageSet":
     """The images that the words mean."""
-    from clothing_lightning.training.evaluating import images_of, own_images
+    from clothing_lightning.inference.evaluation import images_of, own_images
 
     if not names:
         parser = WordsParser(allow_abbrev=False, add_help=False)
@@ -144,7 +144,7 @@ def _images(
         return own_images(
             run, split or "test", root=root, crops_to_boxes=crops_to_boxes
         )
-    from clothing_lightning.choosing import choose
+    from clothing_lightning.cli.datasets import choose
 
     try:
         data, _ = choose(names, flags)
@@ -165,25 +165,25 @@ def _without_prefix(message: str) -> str:
     return in_columns.replace("data.init_args.", "")
 
 
-def _title(run: "PastRun", images: "ImageSet") -> str:
+def _title(run: "StoredRun", images: "ImageSet") -> str:
     if not images.own:
         return f"{run.name} on {images.name}"
     return f"{run.name}, {images.split} again"
 
 
 def _show(
-    run: "PastRun",
+    run: "StoredRun",
     images: "ImageSet",
     evaluation: "Evaluation",
-    kept: "TrackedRun",
+    kept: "RunWriter",
     experiment: str,
 ) -> None:
     """Print what was evaluated, the results, and what to do next."""
     from rich.markup import escape
 
+    from clothing_lightning.reports.console import say, warn
     from clothing_lightning.reports.evaluation_text import results_table, show_table
     from clothing_lightning.tracking.store import where_to_browse
-    from clothing_lightning.training.console import say, warn
 
     say(escape(f"{run.name} ({run.run_id[:8]}) on {images.name}, {images.split}"))
     for remark in _remarks(images, evaluation):
@@ -233,13 +233,13 @@ def _remarks(images: "ImageSet", evaluation: "Evaluation") -> Iterator[str]:
 
 
 def _against_stored(
-    run: "PastRun", images: "ImageSet", evaluation: "Evaluation"
+    run: "StoredRun", images: "ImageSet", evaluation: "Evaluation"
 ) -> Iterator[str]:
     """Whether the numbers are those that the run has stored."""
     import pandas as pd
     import torch
 
-    from clothing_lightning.analysis.repeatability import repeated
+    from clothing_lightning.inference.repeatability import repeated
     from clothing_lightning.reports.evaluation_text import repeated_lines
 
     try:

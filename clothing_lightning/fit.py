@@ -6,7 +6,7 @@ Nothing heavy is imported before the words on the command line are understood.
 import sys
 from collections.abc import Sequence
 
-from clothing_lightning.commands import Arguments, answered, split_arguments
+from clothing_lightning.cli.command import Arguments, answered, split_arguments
 
 HELP = """\
 usage: python -m clothing_lightning.fit FILE.yaml [OVERLAY.yaml ...] [--KEY VALUE ...]
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fit(arguments: Arguments) -> int:
     if arguments.variations:
-        from clothing_lightning.training.several import fit_several
+        from clothing_lightning.training.fit_group import fit_several
 
         return fit_several(arguments)
     from clothing_lightning.training.fitting import fit

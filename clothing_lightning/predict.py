@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import WordsParser, answered
+from clothing_lightning.cli.command import WordsParser, answered
 from clothing_lightning.errors import (
     ConfigError,
     DataError,
@@ -14,7 +14,7 @@ from clothing_lightning.errors import (
     ImageError,
     StorageError,
 )
-from clothing_lightning.predictor import Predictor, photo_paths
+from clothing_lightning.inference.predictor import Predictor, photo_paths
 
 if TYPE_CHECKING:
     from clothing_lightning.reports.predicted import Prediction
@@ -43,7 +43,7 @@ not be there, and nothing is downloaded.
 
 Files that are there already are not written over. In Python:
 
-  from clothing_lightning.predictor import Predictor
+  from clothing_lightning.inference.predictor import Predictor
   predictor = Predictor("efficientnet_lite0")
   table = predictor(["a.jpg", "b.jpg"])
 
@@ -85,8 +85,8 @@ def _predict(words: list[str]) -> int:
         return 0
     options = _parsed(words)
     _check(options)
+    from clothing_lightning.cli.malloc import keep_freed_memory
     from clothing_lightning.reports.predicted import sheet_files
-    from clothing_lightning.training.memory import keep_freed_memory
 
     keep_freed_memory()
     run, *images = options.words
@@ -201,7 +201,7 @@ def _write(
             predicted.write_sheet(found, files, predictor.title)
             _tell_of_pages(files, len(found))
         if options.explain:
-            from clothing_lightning.training.explaining import write_explanations
+            from clothing_lightning.inference.explanation import write_explanations
 
             write_explanations(predictor.model, found, options.explain)
     except OSError as err:

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.commands import EXIT_INTERRUPTED, answered, claim_folder
+from clothing_lightning.cli.command import EXIT_INTERRUPTED, answered, claim_folder
 from clothing_lightning.errors import (
     ConfigError,
     DataError,
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare(words: list[str]) -> int:
-    from clothing_lightning.training.noise import quiet_libraries
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
 
     quiet_libraries()
     names = list(takewhile(lambda word: not word.startswith("-"), words))
@@ -97,7 +97,7 @@ def _audited(names: list[str], flags: list[str]) -> int:
     own.add_argument("--json", action="store_true")
     own.add_argument("-h", "--help", action="store_true")
     asked, flags = own.parse_known_args(flags)
-    from clothing_lightning.choosing import choose, print_options
+    from clothing_lightning.cli.datasets import choose, print_options
 
     if asked.help:
         print_options(names[0])
@@ -148,7 +148,7 @@ def _audit(data: "PhotoDataModule") -> "Audit":
                 workers=max(data.num_workers, 1),
             ),
             size_px=data.preprocessing.image_size,
-            group_means=data.group_means,
+            group_noun=data.group_noun,
             split_error=split_error,
             remarks=tuple(Issue("know", *remark) for remark in data.remarks()),
         )

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import timm
 from torch import nn
 
-from clothing_lightning.analysis.complexity import NetworkReport, analyse
 from clothing_lightning.models.backbones import create_on_meta
+from clothing_lightning.network_analysis.complexity import NetworkReport, analyse
 
 HEAD = """\
 # Figures that circulate, recomputed

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.analysis.comparison import Comparison, TestedRun, compared
+from clothing_lightning.comparison.pooling import Comparison, RunPredictions, compared
 
 EPOCHS = 6
 
@@ -49,7 +49,7 @@ def comparison(
                     for rows in parts
                 ]
                 runs.append(
-                    TestedRun(
+                    RunPredictions(
                         run_id=f"{number:04x}{seed:02x}{split:02x}" + "0" * 24,
                         name=f"{name}, seed {seed}",
                         recipe={

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # several processes on few cores wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+pytest_plugins = ["tests.figures"]
+
 TINY_LABELS = {"Dress": 14, "Hat": 10, "Shirt": 16}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from clothing_lightning.data.table import digest
-from clothing_lightning.tracking.run import Status, TrackedRun
+from clothing_lightning.tracking.run import RunWriter, Status
 
 CLASSES = ("Dress", "Hat", "Shirt")
 
@@ -39,7 +39,7 @@ def store_run(  # each is a trait of the run
         columns=["path", "label", "sha256", "split", "kids"],
     ).assign(width=30, height=40)
     tested = manifest[manifest["split"] == "test"]
-    run = TrackedRun(
+    run = RunWriter(
         experiment,
         name,
         tags={

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import compare
-from clothing_lightning.tracking.comparisons import COMPARES_TAG
+from clothing_lightning.comparison.storing import COMPARES_TAG
 from clothing_lightning.tracking.read import all_runs
 from tests.stored_runs import store_run
 

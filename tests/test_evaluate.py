@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import evaluate
-from clothing_lightning.analysis.classification import summary
-from clothing_lightning.tracking.read import PastRun, find_run
+from clothing_lightning.metrics.classification_report import summary
+from clothing_lightning.tracking.read import StoredRun, find_run
 from clothing_lightning.tracking.store import create_run
 from tests.trained_run import COLOURS, Trained, draw_folders, trained
 
@@ -30,15 +30,15 @@ def refused(words: list[str], capsys: Captured) -> str:
     return capsys.readouterr().err
 
 
-def predictions_of(run: PastRun) -> pd.DataFrame:
+def predictions_of(run: StoredRun) -> pd.DataFrame:
     return pd.read_parquet(run.artifact("predictions/test.parquet"))
 
 
-def manifest_of(run: PastRun) -> pd.DataFrame:
+def manifest_of(run: StoredRun) -> pd.DataFrame:
     return pd.read_csv(run.artifact("data/manifest.csv"))
 
 
-def mapping_of(run: PastRun) -> dict[str, object]:
+def mapping_of(run: StoredRun) -> dict[str, object]:
     content: dict[str, object] = json.loads(
         run.artifact("data/mapping.json").read_text()
     )
@@ -143,7 +143,7 @@ def test_the_checkpoint_that_is_named_is_tested(
 ) -> None:
     last = trained.artifacts / "checkpoints" / "last.ckpt"
     shown([str(last), "--name", "last"], capsys)
-    from clothing_lightning.predictor import Predictor
+    from clothing_lightning.inference.predictor import Predictor
 
     assert find_run("last").params["checkpoint"] == "last.ckpt"
     found = predictions_of(find_run("last"))
@@ -191,7 +191,7 @@ def test_images_get_the_preprocessing_of_the_run(
 ) -> None:
     words = ["tiny", "image_folder", "--root", str(others), "--image_size", "64"]
     shown([*words, "--name", "sized"], capsys)
-    from clothing_lightning.predictor import Predictor
+    from clothing_lightning.inference.predictor import Predictor
 
     found = predictions_of(find_run("sized"))
     table = Predictor("tiny")([others / path for path in found["path"]])

@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from clothing_lightning import fit
-from clothing_lightning.analysis.classification import summary
+from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.tracking.store import tracking_uri
 from clothing_lightning.training import fitting
 

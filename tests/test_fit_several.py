@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import fit
-from clothing_lightning.analysis.classification import summary
-from clothing_lightning.tracking.read import SERIES_TAG, children, find_run
+from clothing_lightning.metrics.classification_report import summary
+from clothing_lightning.tracking.read import GROUP_TAG, children, find_run
 from clothing_lightning.tracking.store import create_run
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def parent_of(runs: "list[Run]") -> "Run":
 def test_other_words_beside_the_resume_of_several_runs_are_refused(
     experiment: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parent = create_run("clothes", "tiny", {SERIES_TAG: json.dumps({"words": []})})
+    parent = create_run("clothes", "tiny", {GROUP_TAG: json.dumps({"words": []})})
     words = ["--resume", parent.info.run_id[:8], "--trainer.max_epochs", "3"]
     assert fit.main(words) == 2
     assert "stands for several runs, which go on as they" in capsys.readouterr().err
@@ -40,7 +40,7 @@ def test_runs_of_an_experiment_that_has_changed_do_not_go_on(
     experiment: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
     series = {"words": [str(experiment), "--seeds", "0", "1"], "digest": "0" * 16}
-    parent = create_run("clothes", "tiny", {SERIES_TAG: json.dumps(series)})
+    parent = create_run("clothes", "tiny", {GROUP_TAG: json.dumps(series)})
     assert fit.main(["--resume", parent.info.run_id]) == 2
     assert "has changed since the first of these runs" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clothing_lightning import predict
-from clothing_lightning.predictor import Predictor
+from clothing_lightning.inference.predictor import Predictor
 from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
 from tests.trained_run import COLOURS, EACH, Trained, draw, trained
 

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from clothing_lightning import fit
-from clothing_lightning.tracking.read import PastRun, find_run
+from clothing_lightning.tracking.read import StoredRun, find_run
 from clothing_lightning.tracking.store import client
 
 COLOURS = {"Dress": (200, 40, 40), "Hat": (40, 180, 40), "Shirt": (50, 60, 210)}
@@ -32,7 +32,7 @@ class Trained:
         experiment: The YAML file.
     """
 
-    run: PastRun
+    run: StoredRun
     photos: Path
     artifacts: Path
     experiment: Path

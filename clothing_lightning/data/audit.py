@@ -24,7 +24,7 @@ class Source:
         findings: Counts of what the data module left out.
         near: Of one of each set of identical files.
         size_px: Side of the images that the network is given.
-        group_means: What a group is, such as a sender.
+        group_noun: What a group is, such as a sender.
         split_error: Why there is no split, or empty.
         remarks: What is particular to the data set.
     """
@@ -37,7 +37,7 @@ class Source:
     findings: Mapping[str, int]
     near: NearDuplicates
     size_px: int = 224
-    group_means: str = "group"
+    group_noun: str = "group"
     split_error: str = ""
     remarks: tuple[Issue, ...] = ()
 

@@ -83,7 +83,7 @@ def _leaks(found: "Audit") -> Iterator[Issue]:
         )
     shared = {name: share for name, share in found.groups_shared.items() if share}
     if shared:
-        group = found.source.group_means
+        group = found.source.group_noun
         parts = [f"{share:.0%} of the {name}" for name, share in shared.items()]
         yield Issue(
             "look at",

@@ -27,7 +27,7 @@ class ClothingDataset(PhotoDataModule):
     """
 
     name = "clothing-dataset"
-    group_means = "sender"
+    group_noun = "sender"
 
     def __init__(
         self,

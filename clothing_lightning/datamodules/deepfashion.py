@@ -62,7 +62,7 @@ class DeepFashion(PhotoDataModule):
     """
 
     name = "deepfashion"
-    group_means = "garment"
+    group_noun = "garment"
     groups_bind = True
 
     def __init__(

@@ -34,7 +34,7 @@ class FashionProducts(PhotoDataModule):
     """
 
     name = "fashion-products"
-    group_means = "product"
+    group_noun = "product"
     groups_bind = True
 
     def __init__(

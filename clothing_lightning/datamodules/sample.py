@@ -21,7 +21,7 @@ class Sample(PhotoDataModule):
 
     name = "sample-synthetic"
     synthetic = True
-    group_means = "sender"
+    group_noun = "sender"
 
     def __init__(self, images: int = 480, drawing_seed: int = 0, **kwargs: Any) -> None:
         """Describe the data; nothing is drawn yet.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from clothing_lightning.analysis.complexity import BYTES, Layer, NetworkReport
+from clothing_lightning.network_analysis.complexity import BYTES, Layer, NetworkReport
 from clothing_lightning.reports.complexity import (
     cost_figure,
     layers_figure,

@@ -8,14 +8,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from clothing_lightning.analysis.advice import advice
-from clothing_lightning.analysis.complexity import BYTES, Layer, NetworkReport
+from clothing_lightning.network_analysis.advice import advice
+from clothing_lightning.network_analysis.complexity import BYTES, Layer, NetworkReport
 from clothing_lightning.reports.complexity import number
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clothing_lightning.analysis.latency import Latency
+    from clothing_lightning.network_analysis.latency import Latency
 
 COSTLIEST = 10
 

@@ -101,7 +101,7 @@ def _pair(found: Audit, pair: dict[Any, Any]) -> str:
     for side in ("a", "b"):
         label, split, group = (pair[f"{x}_{side}"] for x in ("label", "split", "group"))
         known = [split] if isinstance(split, str) else []
-        known += [f"{found.source.group_means} {group}"] if group == group else []
+        known += [f"{found.source.group_noun} {group}"] if group == group else []
         sides += _photo(found, pair[f"path_{side}"], label, known)
     return f"<article><header>{kind}{badges}</header><div>{sides}</div></article>"
 

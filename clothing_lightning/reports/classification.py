@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clothing_lightning.analysis import classification as numbers
 from clothing_lightning.errors import StorageError
+from clothing_lightning.metrics import classification_report as numbers
 from clothing_lightning.reports import style
 from clothing_lightning.reports.confusion import confusion_figure
 from clothing_lightning.reports.thumbnails import confused_pairs_figure, mistakes_figure

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clothing_lightning.analysis.complexity import Layer, NetworkReport
+from clothing_lightning.network_analysis.complexity import Layer, NetworkReport
 from clothing_lightning.reports import style
 from clothing_lightning.reports.receptive_field import by
 

@@ -9,7 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from clothing_lightning.analysis.effective_field import EffectiveField, smallest_set
+from clothing_lightning.network_analysis.effective_field import (
+    EffectiveField,
+    smallest_set,
+)
 from clothing_lightning.reports import style
 
 _PANEL_IN = 3.1

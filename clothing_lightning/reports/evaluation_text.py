@@ -6,9 +6,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from clothing_lightning.analysis.classification import summary, wilson_interval
-from clothing_lightning.analysis.repeatability import Repeated
-from clothing_lightning.reports.metric_names import COLUMNS
+from clothing_lightning.inference.repeatability import Repeated
+from clothing_lightning.metrics.classification_report import summary, wilson_interval
+from clothing_lightning.metrics.registry import COLUMNS
 from clothing_lightning.wording import listed
 
 _SHARES = ("accuracy", "top3", "top5")

@@ -6,7 +6,7 @@ from string import Template
 
 def packaged(name: str) -> str:
     """Text of a file of this package."""
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return files(__package__).joinpath("templates", name).read_text("utf-8")
 
 
 def filled(template: str, **parts: str) -> str:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from clothing_lightning.analysis.classification import confident_mistakes
 from clothing_lightning.data.decoding import read_image
 from clothing_lightning.errors import ImageError
+from clothing_lightning.metrics.classification_report import confident_mistakes
 from clothing_lightning.reports import style
 
 _PAD_IN = 0.2

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.tracking.run import RunWriter
 
 
 class RunLogger(Logger):
@@ -20,7 +20,7 @@ class RunLogger(Logger):
         renamed: What the stage ``test`` is called in the run, such as ``test_last``.
     """
 
-    run: TrackedRun | None = None
+    run: RunWriter | None = None
     renamed = "test"
 
     @property

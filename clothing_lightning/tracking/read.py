@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-SERIES_TAG = "series"
+GROUP_TAG = "series"
 EVALUATES_TAG = "evaluates"  # of a run that tests the network of another
 
 
 @dataclass(frozen=True)
-class PastRun:
+class StoredRun:
     """A run in the store.
 
     Attributes:
@@ -58,7 +58,7 @@ class PastRun:
     @property
     def series(self) -> str | None:
         """Of a run that stands for several: what they are, as JSON."""
-        return self.tags.get(SERIES_TAG)
+        return self.tags.get(GROUP_TAG)
 
     @property
     def experiment(self) -> str:
@@ -118,7 +118,7 @@ class PastRun:
         return staged if staged.is_file() else self.artifact("checkpoints/last.ckpt")
 
 
-def find_run(reference: str) -> PastRun:
+def find_run(reference: str) -> StoredRun:
     """Find a run by its id, a unique prefix of it, its name, or a checkpoint's path.
 
     Raises:
@@ -141,7 +141,7 @@ def _near(reference: str) -> str:
     """What else may have been meant."""
     if reference and Path(reference).exists():
         return " It is a file or folder: the run comes first."
-    from clothing_lightning.analysis.recipes import without_repeat
+    from clothing_lightning.comparison.hyperparameters import without_repeat
 
     names = sorted({run.name for run in all_runs() if run.series is None})
     repeats = [name for name in names if without_repeat(name) == reference]
@@ -150,19 +150,19 @@ def _near(reference: str) -> str:
     )
 
 
-def children(run_id: str) -> list[PastRun]:
+def children(run_id: str) -> list[StoredRun]:
     """Runs that belong to one that stands for several, the newest first."""
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     store = client(tracking_uri())
     experiment = store.get_run(run_id).info.experiment_id
     wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'"
-    return [_past_run(run) for run in store.search_runs([experiment], wanted)]
+    return [_stored_run(run) for run in store.search_runs([experiment], wanted)]
 
 
-def _past_run(run: "Run") -> PastRun:
+def _stored_run(run: "Run") -> StoredRun:
     info = run.info
-    return PastRun(
+    return StoredRun(
         info.run_id,
         info.run_name or info.run_id,
         info.status,
@@ -176,7 +176,7 @@ def _past_run(run: "Run") -> PastRun:
 
 def all_runs(
     experiments: Sequence[str] | None = None, condition: str = ""
-) -> list[PastRun]:
+) -> list[StoredRun]:
     """Runs of the store, or of some of its experiments, the newest first.
 
     Args:
@@ -187,19 +187,19 @@ def all_runs(
     ids = experiments
     if ids is None:
         ids = [experiment.experiment_id for experiment in store.search_experiments()]
-    runs: list[PastRun] = []
+    runs: list[StoredRun] = []
     token = None
     while True:
         page = store.search_runs(
             list(ids), condition, max_results=1000, page_token=token
         )
-        runs.extend(_past_run(run) for run in page)
+        runs.extend(_stored_run(run) for run in page)
         token = page.token
         if not token:
             return runs
 
 
-def run_matches(run: PastRun, reference: str) -> bool:
+def run_matches(run: StoredRun, reference: str) -> bool:
     """Whether a reference means a run: its id, the start of it, name or checkpoint."""
     if reference.endswith(".ckpt"):
         return run.run_id in Path(reference).resolve().parts

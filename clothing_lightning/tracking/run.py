@@ -32,7 +32,7 @@ MAX_PARAM_CHARACTERS = 6000  # of MLflow's stores
 PARAMS_PER_CALL = 100  # likewise
 
 
-class TrackedRun:
+class RunWriter:
     """A run that is being written.
 
     Attributes:

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.models.phases import Phase, first_epoch
-from clothing_lightning.training.console import say, warn
+from clothing_lightning.reports.console import say, warn
 
 
 class PhaseTeller(Callback):

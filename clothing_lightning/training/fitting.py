@@ -13,23 +13,27 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import CheckpointIO
 
-from clothing_lightning.cli import FitCLI, check_checkpoint, default_precision
-from clothing_lightning.commands import EXIT_INTERRUPTED, Arguments
+from clothing_lightning.cli.command import EXIT_INTERRUPTED, Arguments
+from clothing_lightning.cli.experiment import (
+    FitCLI,
+    check_checkpoint,
+    default_precision,
+)
+from clothing_lightning.cli.malloc import keep_freed_memory
+from clothing_lightning.cli.third_party_warnings import quiet_libraries
 from clothing_lightning.errors import ConfigError, UserError
-from clothing_lightning.training.checkpoints import WholeCheckpointIO
-from clothing_lightning.training.console import (
+from clothing_lightning.reports.console import (
     Progress,
     say,
     show_data,
     show_interrupted,
     show_results,
 )
-from clothing_lightning.training.memory import keep_freed_memory
-from clothing_lightning.training.noise import quiet_libraries
+from clothing_lightning.training.checkpoints import WholeCheckpointIO
 
 if TYPE_CHECKING:
-    from clothing_lightning.tracking.read import PastRun
-    from clothing_lightning.tracking.run import TrackedRun
+    from clothing_lightning.tracking.read import StoredRun
+    from clothing_lightning.tracking.run import RunWriter
 
 
 STORAGE_ERRORS = {
@@ -41,9 +45,9 @@ STORAGE_ERRORS = {
 class ExperimentCLI(FitCLI):
     """Builds data and model, starts the run, and gives the trainer its callbacks."""
 
-    run: "TrackedRun | None" = None
+    run: "RunWriter | None" = None
 
-    def __init__(self, arguments: Arguments, past: "PastRun | None") -> None:
+    def __init__(self, arguments: Arguments, past: "StoredRun | None") -> None:
         """Parse and build.
 
         Args:
@@ -71,8 +75,8 @@ class ExperimentCLI(FitCLI):
         # Here, since mlflow and matplotlib take seconds to import, and a mistake in
         # the experiment should be told before.
         from clothing_lightning.tracking.logger import RunLogger
+        from clothing_lightning.training.callbacks import RecordPredictions
         from clothing_lightning.training.finetuning import PhaseTeller
-        from clothing_lightning.training.recorder import RunRecorder
         from clothing_lightning.training.starting import start_run
 
         show_data(self.datamodule)
@@ -80,7 +84,7 @@ class ExperimentCLI(FitCLI):
         last = ModelCheckpoint(
             filename="last", save_on_train_epoch_end=True, enable_version_counter=False
         )
-        self.recorder, self.logger = RunRecorder(self.best), RunLogger()
+        self.recorder, self.logger = RecordPredictions(self.best), RunLogger()
         ours: list[Callback] = [self.recorder, last, TermSignal(), PhaseTeller()]
         if self.config_init.trainer.enable_progress_bar is not False:
             ours.append(Progress())
@@ -162,7 +166,7 @@ def fit(arguments: Arguments) -> int:
                     f"--resume: {past.name} stands for several runs, which go on as "
                     "they began. Leave out everything else."
                 )
-            from clothing_lightning.training.several import resume_several
+            from clothing_lightning.training.fit_group import resume_several
 
             return resume_several(past)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -201,7 +205,7 @@ def _train_and_test(cli: ExperimentCLI) -> None:
     cli.logger.renamed = cli.recorder.stage = "test"
     trainer.test(model, datamodule=data, verbose=False)
     if cli.run is not None:
-        from clothing_lightning.training.reporting import write_reports
+        from clothing_lightning.training.run_reports import write_reports
 
         say("Writing the reports")
         write_reports(cli.run, cli.model, cli.datamodule, cli.best)

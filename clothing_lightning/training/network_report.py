@@ -10,17 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clothing_lightning.analysis.complexity import NetworkReport, analyse
-from clothing_lightning.analysis.effective_field import EffectiveField, effective_field
 from clothing_lightning.data.dataset import PhotoDataset
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.models.classifier import ClothingClassifier
+from clothing_lightning.network_analysis.complexity import NetworkReport, analyse
+from clothing_lightning.network_analysis.effective_field import (
+    EffectiveField,
+    effective_field,
+)
 from clothing_lightning.reports.analysis_text import as_json, layer_table
+from clothing_lightning.reports.console import warn
 from clothing_lightning.reports.effective_field import effective_field_figure
 from clothing_lightning.reports.receptive_field import window_figure
 from clothing_lightning.reports.style import save
-from clothing_lightning.tracking.run import TrackedRun
-from clothing_lightning.training.console import warn
+from clothing_lightning.tracking.run import RunWriter
 
 MOST_IMAGES, FEWEST_IMAGES = 32, 4
 MACS_TO_SPEND = 64 * 10**9  # on the effective field, so that it takes seconds on a CPU
@@ -28,7 +31,7 @@ START = "effective_field_start.npz"
 
 
 def describe_network(
-    run: TrackedRun, model: ClothingClassifier, data: PhotoDataModule
+    run: RunWriter, model: ClothingClassifier, data: PhotoDataModule
 ) -> NetworkReport | None:
     """Log MACs, FLOPs and receptive field, and write them layer by layer.
 
@@ -57,7 +60,7 @@ def report_of(model: ClothingClassifier, data: PhotoDataModule) -> NetworkReport
 
 
 def keep_first_field(
-    run: TrackedRun,
+    run: RunWriter,
     model: ClothingClassifier,
     data: PhotoDataModule,
     report: NetworkReport,
@@ -75,7 +78,7 @@ def keep_first_field(
 
 
 def draw_fields(
-    run: TrackedRun, model: ClothingClassifier, data: PhotoDataModule
+    run: RunWriter, model: ClothingClassifier, data: PhotoDataModule
 ) -> None:
     """Draw the window on a photo, and the effective field beside that of the start."""
     folder = run.folder / "reports"

@@ -19,20 +19,20 @@ from clothing_lightning.data.table import counts, digest, group_overlap
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import DataError, StorageError, UserError
 from clothing_lightning.reports.class_balance import class_counts_figure
+from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.style import save
-from clothing_lightning.tracking.run import TrackedRun
-from clothing_lightning.training.console import say, warn
+from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.training.network_report import describe_network
-from clothing_lightning.training.series import Series
+from clothing_lightning.training.run_group import Series
 
 if TYPE_CHECKING:
-    from clothing_lightning.tracking.read import PastRun
+    from clothing_lightning.tracking.read import StoredRun
     from clothing_lightning.training.fitting import ExperimentCLI
 
 NOT_PARAMS = ("run", "checkpoint.dirpath", "config")
 
 
-def start_run(cli: "ExperimentCLI") -> TrackedRun:
+def start_run(cli: "ExperimentCLI") -> RunWriter:
     """Start the run in MLflow, or continue one, and record what it is made of.
 
     Raises:
@@ -49,7 +49,7 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
             )
     name, experiment = options.name or cli.title, options.experiment or data.name
     series = Series.of_this_process()
-    run = TrackedRun(
+    run = RunWriter(
         experiment,
         f"{name}, {series.variation}" if series else name,
         cli.past.run_id if cli.past else None,
@@ -66,7 +66,7 @@ def start_run(cli: "ExperimentCLI") -> TrackedRun:
     return run
 
 
-def cannot_save(run: TrackedRun, err: BaseException) -> StorageError:
+def cannot_save(run: RunWriter, err: BaseException) -> StorageError:
     """Say that the machine refused to store what a run has made."""
     reason = (str(err).strip() or type(err).__name__).splitlines()[0]
     return StorageError(
@@ -76,7 +76,7 @@ def cannot_save(run: TrackedRun, err: BaseException) -> StorageError:
     )
 
 
-def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
+def _record_start(run: RunWriter, cli: "ExperimentCLI") -> None:
     data = cli.datamodule
     config = cli.parser.dump(cli.config, skip_unset=False)
     params = flat_parameters(yaml.safe_load(config))
@@ -99,7 +99,7 @@ def _record_start(run: TrackedRun, cli: "ExperimentCLI") -> None:
         cli.recorder.network = describe_network(run, cli.model, data)
 
 
-def _require_same_images(past: "PastRun", digest_now: str) -> None:
+def _require_same_images(past: "StoredRun", digest_now: str) -> None:
     """Refuse to continue on other images: some of the test may have been learnt."""
     before = past.split_digest
     if before not in (None, digest_now):
@@ -181,7 +181,7 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _write_config(run: TrackedRun, config: str, command: list[str]) -> None:
+def _write_config(run: RunWriter, config: str, command: list[str]) -> None:
     folder = run.folder / "config"
     _write(folder / "config.yaml", config)
     words = ["python", "-m", "clothing_lightning.fit", *command]
@@ -195,7 +195,7 @@ def _write_config(run: TrackedRun, config: str, command: list[str]) -> None:
     run.publish(folder)
 
 
-def _write_data(run: TrackedRun, data: PhotoDataModule, weight: torch.Tensor) -> None:
+def _write_data(run: RunWriter, data: PhotoDataModule, weight: torch.Tensor) -> None:
     folder = run.folder / "data"
     folder.mkdir(parents=True, exist_ok=True)
     table = data.table

@@ -116,7 +116,7 @@ def test_duplicates_are_numbered_by_set() -> None:
 
 def test_groups_on_both_sides_are_told_by_their_name() -> None:
     rows = plenty({"Dress": 60, "Hat": 60}).assign(group="me")
-    issue = said(look(rows, group_means="sender"), "100% of the val")
+    issue = said(look(rows, group_noun="sender"), "100% of the val")
     assert "from a sender whose images are trained on" in issue.what
     assert "--data.init_args.split.method grouped" in issue.todo
     rows["group"] = rows["split"]

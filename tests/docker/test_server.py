@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from clothing_lightning import fit
-from clothing_lightning.analysis.classification import summary
+from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.tracking.read import find_run
 from clothing_lightning.tracking.store import client
 from tests.servers import answers, free_port, start, stop, wait_until

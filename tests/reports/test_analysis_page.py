@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from clothing_lightning.analysis.complexity import NetworkReport
+from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.analysis_page import analysis_page
 
 Analysed = Callable[..., NetworkReport]

@@ -85,7 +85,7 @@ def found(tmp_path: Path) -> Audit:
             unreadable=pd.DataFrame(bad),
             findings={"rows with an excluded label": 2},
             near=NearDuplicates(near, 5, 5),
-            group_means="sender",
+            group_noun="sender",
         )
     )
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clothing_lightning.analysis.classification import confusion_matrix, per_class
 from clothing_lightning.errors import DataError, StorageError
+from clothing_lightning.metrics.classification_report import confusion_matrix, per_class
 from clothing_lightning.reports.classification import write_classification_report
 
 NAMES = ["Dress", "N/A ₤ 日本", "a|b *c*", "Hat"]

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clothing_lightning.analysis.complexity import NetworkReport
+from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.complexity import cost_figure, layers_figure, number
 
 Analysed = Callable[..., NetworkReport]

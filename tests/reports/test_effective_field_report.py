@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clothing_lightning.analysis.effective_field import EffectiveField
+from clothing_lightning.network_analysis.effective_field import EffectiveField
 from clothing_lightning.reports import style
 from clothing_lightning.reports.effective_field import effective_field_figure
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from clothing_lightning.analysis.complexity import NetworkReport
+from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports import style
 from clothing_lightning.reports.receptive_field import (
     field_sentences,

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from clothing_lightning.analysis.classification import (
+from clothing_lightning.metrics.classification_report import (
     confident_mistakes,
     confused_pairs,
 )

@@ -1,17 +1,17 @@
 import pytest
 
 from clothing_lightning.tracking.logger import RunLogger
-from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.tracking.run import RunWriter
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-def points(run: TrackedRun, key: str) -> list[tuple[int, float]]:
+def points(run: RunWriter, key: str) -> list[tuple[int, float]]:
     return [(p.step, p.value) for p in run.client.get_metric_history(run.run_id, key)]
 
 
 def test_steps_are_epochs_except_where_the_name_says_step() -> None:
-    run, logger = TrackedRun("clothes", "a"), RunLogger()
+    run, logger = RunWriter("clothes", "a"), RunLogger()
     logger.run = run
     assert (logger.name, logger.version) == ("a", run.run_id)
     logger.log_metrics({"train/loss_step": 0.5, "epoch": 2.0}, step=130)
@@ -24,7 +24,7 @@ def test_steps_are_epochs_except_where_the_name_says_step() -> None:
 
 
 def test_a_second_test_goes_by_its_own_name() -> None:
-    run, logger = TrackedRun("clothes", "a"), RunLogger()
+    run, logger = RunWriter("clothes", "a"), RunLogger()
     logger.run = run
     logger.renamed = "test_last"
     logger.log_metrics({"test/loss": 0.5, "epoch": 8.0}, step=1000)

@@ -4,13 +4,13 @@ import pytest
 
 from clothing_lightning.errors import RunError
 from clothing_lightning.tracking.read import find_run
-from clothing_lightning.tracking.run import TrackedRun
+from clothing_lightning.tracking.run import RunWriter
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-def finished(name: str, experiment: str = "clothes") -> TrackedRun:
-    run = TrackedRun(experiment, name)
+def finished(name: str, experiment: str = "clothes") -> RunWriter:
+    run = RunWriter(experiment, name)
     run.finish("FINISHED")
     return run
 
@@ -53,7 +53,7 @@ def test_artifacts_are_found_where_the_folder_was_moved_to(
     monkeypatch.chdir(elsewhere)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which mlflow sets for its process
     assert find_run("resnet18").artifact("note.txt").read_text() == "here"
-    again = TrackedRun("clothes", "another")
+    again = RunWriter("clothes", "another")
     assert again.folder.resolve().is_relative_to(elsewhere)
     again.finish("FINISHED")
 
@@ -80,10 +80,10 @@ def test_artifacts_are_the_files_themselves() -> None:
 
 def test_of_runs_that_stand_for_several_those_are_named() -> None:
     for number in range(2):
-        parent = TrackedRun("clothes", "net", tags={"series": "{}"})
+        parent = RunWriter("clothes", "net", tags={"series": "{}"})
         parent.finish("FINISHED")
         tags = {"mlflow.parentRunId": parent.run_id}
-        child = TrackedRun("clothes", f"net, seed {number}", tags=tags)
+        child = RunWriter("clothes", f"net, seed {number}", tags=tags)
         child.finish("FINISHED")
     with pytest.raises(RunError, match=r"may be any of .*\(net, seed 1\), .*seed 0\)"):
         find_run("net")

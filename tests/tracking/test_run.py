@@ -13,18 +13,18 @@ from PIL import Image
 from clothing_lightning import fit
 from clothing_lightning.errors import RunError, StorageError
 from clothing_lightning.tracking.read import find_run
-from clothing_lightning.tracking.run import MAX_PARAM_CHARACTERS, TrackedRun
+from clothing_lightning.tracking.run import MAX_PARAM_CHARACTERS, RunWriter
 from clothing_lightning.tracking.store import client
 
 pytestmark = pytest.mark.usefixtures("workplace")
 TABLE = pd.DataFrame({"path": ["a.jpg"], "label": ["Hat"], "split": ["train"]})
 
 
-def points(run: TrackedRun, key: str) -> list[tuple[int, float]]:
+def points(run: RunWriter, key: str) -> list[tuple[int, float]]:
     return [(p.step, p.value) for p in run.client.get_metric_history(run.run_id, key)]
 
 
-def status(run: TrackedRun) -> str:
+def status(run: RunWriter) -> str:
     return str(run.client.get_run(run.run_id).info.status)
 
 
@@ -35,7 +35,7 @@ def break_store(table: str) -> None:
 
 
 def test_artifacts_lie_in_the_working_folder(workplace: Path) -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     assert status(run) == "RUNNING"
     folder = workplace / "mlruns" / "artifacts" / run.run_id / "artifacts"
     assert run.folder.resolve() == folder
@@ -44,7 +44,7 @@ def test_artifacts_lie_in_the_working_folder(workplace: Path) -> None:
 
 
 def test_runs_of_one_name_share_an_experiment() -> None:
-    first, second = TrackedRun("clothes", "a"), TrackedRun("clothes", "b")
+    first, second = RunWriter("clothes", "a"), RunWriter("clothes", "b")
     of = [r.client.get_run(r.run_id).info.experiment_id for r in (first, second)]
     assert of[0] == of[1]
     for run in (first, second):
@@ -52,7 +52,7 @@ def test_runs_of_one_name_share_an_experiment() -> None:
 
 
 def test_a_failure_in_the_queue_surfaces_at_the_next_call() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     break_store("metrics")
     run.log_metrics({"val/loss": 1.0}, 0)
     run._thread.submit(lambda: None).result()
@@ -64,7 +64,7 @@ def test_a_failure_in_the_queue_surfaces_at_the_next_call() -> None:
 
 
 def test_a_failure_that_is_still_queued_surfaces_at_the_end() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     break_store("metrics")
     run.log_metrics({"val/loss": 1.0}, 0)
     with pytest.raises(StorageError, match=run.run_id):
@@ -82,9 +82,9 @@ def test_a_failure_that_is_still_queued_surfaces_at_the_end() -> None:
     ],
 )
 def test_a_store_that_refuses_is_no_traceback(
-    table: str, call: Callable[[TrackedRun], object]
+    table: str, call: Callable[[RunWriter], object]
 ) -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     run.finish("FINISHED")
     break_store(table)
     with pytest.raises(StorageError, match=f"run {run.run_id} cannot be written"):
@@ -95,23 +95,23 @@ def test_a_store_that_takes_no_run() -> None:
     client(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
     break_store("runs")
     with pytest.raises(StorageError, match=r"no run can be started in .*no such table"):
-        TrackedRun("clothes", "a")
+        RunWriter("clothes", "a")
 
 
 def test_a_run_whose_folder_cannot_be_written_has_failed() -> None:
     Path("mlruns/artifacts").write_text("in the way")
     with pytest.raises(StorageError, match="results cannot be written there"):
-        TrackedRun("clothes", "a")
+        RunWriter("clothes", "a")
     assert find_run("a").status == "FAILED"
 
 
 def test_a_continued_run_doubles_no_point() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     for epoch in range(3):
         run.log_metrics({"val/loss": 1.0 - epoch / 10}, epoch)
     run.log_metrics({"system/cpu": 50.0}, 4)
     run.finish("KILLED")
-    again = TrackedRun("clothes", "other", run.run_id)
+    again = RunWriter("clothes", "other", run.run_id)
     assert (again.run_id, again.name, status(again)) == (run.run_id, "a", "RUNNING")
     for epoch in range(5):
         again.log_metrics({"val/loss": 5.0, "val/new": float(epoch)}, epoch)
@@ -126,19 +126,19 @@ def test_a_continued_run_doubles_no_point() -> None:
 
 
 def test_a_run_continued_from_its_first_epoch_goes_on_with_its_system_metrics() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     run.log_metrics({"system/cpu": 50.0}, 4)
     run.finish("KILLED")
-    again = TrackedRun("clothes", "a", run.run_id)
+    again = RunWriter("clothes", "a", run.run_id)
     assert again._monitor._logging_step == 5
     again.finish("FINISHED")
 
 
 def test_a_result_is_replaced_only_by_another() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     run.log_results({"test/accuracy": 0.5, "test/loss": 2.0})
     run.finish("FINISHED")
-    again = TrackedRun("clothes", "a", run.run_id)
+    again = RunWriter("clothes", "a", run.run_id)
     again.log_results({"test/accuracy": 0.75, "test/loss": 2.0})
     again.finish("FINISHED")
     assert points(run, "test/accuracy") == [(0, 0.5), (0, 0.75)]
@@ -147,17 +147,17 @@ def test_a_result_is_replaced_only_by_another() -> None:
 
 
 def test_a_result_may_fall() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     run.log_results({"test/accuracy": 0.75})
     run.finish("FINISHED")
-    again = TrackedRun("clothes", "a", run.run_id)
+    again = RunWriter("clothes", "a", run.run_id)
     again.log_results({"test/accuracy": 0.5})
     again.finish("FINISHED")
     assert run.client.get_run(run.run_id).data.metrics["test/accuracy"] == 0.5
 
 
 def test_parameters_are_cut_where_mlflow_would_refuse_them() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     many = {f"key{i}": "v" for i in range(250)}
     assert run.log_params({"long": "x" * 7000} | many) == {}
     run.finish("FINISHED")
@@ -167,7 +167,7 @@ def test_parameters_are_cut_where_mlflow_would_refuse_them() -> None:
 
 
 def test_changed_parameters_are_returned_and_stay_as_they_were() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     run.log_params({"lr": "0.1", "epochs": "3", "long": "x" * 7000})
     changed = run.log_params(
         {"lr": "0.2", "epochs": "3", "new": "1", "long": "x" * 7000}
@@ -179,7 +179,7 @@ def test_changed_parameters_are_returned_and_stay_as_they_were() -> None:
 
 
 def test_the_picture_to_step_through_is_no_thumbnail() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     for step in range(2):
         pixels = np.full((600, 900, 3), 40 + step, np.uint8)
         run.log_image("val/confusion_matrix", pixels, step)
@@ -191,7 +191,7 @@ def test_the_picture_to_step_through_is_no_thumbnail() -> None:
 
 
 def test_publishing_copies_nothing_where_the_store_is_local() -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     file = run.folder / "predictions" / "test.parquet"
     file.parent.mkdir()
     file.write_bytes(b"x")
@@ -280,7 +280,7 @@ def test_a_run_on_a_server_continues_on_another_machine(
 def test_a_run_on_a_server_without_a_checkpoint(
     server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = TrackedRun("clothes", "a")
+    run = RunWriter("clothes", "a")
     config = run.folder / "config" / "config.yaml"
     config.parent.mkdir()
     config.write_text("{}")

@@ -9,7 +9,6 @@ import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from clothing_lightning.analysis.complexity import analyse
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.models.backbones import (
     create_backbone,
@@ -17,6 +16,7 @@ from clothing_lightning.models.backbones import (
     input_size_of,
     preprocessing_of,
 )
+from clothing_lightning.network_analysis.complexity import analyse
 
 FLAT = ["baseline_cnn", "compact_cnn", "fashion_mnist_cnn"]
 NAMES = [*FLAT, "compact_cnn_global_pooling"]

@@ -10,9 +10,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from clothing_lightning.analysis.complexity import analyse
 from clothing_lightning.errors import WeightsError
 from clothing_lightning.models.backbones import create_backbone, create_on_meta
+from clothing_lightning.network_analysis.complexity import analyse
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 

@@ -1,0 +1,1 @@
+"""What all commands share: parsing, help, and the wording of mistakes."""

@@ -1,0 +1,162 @@
+"""Which data set the words of a command line mean."""
+
+import re
+import shlex
+from difflib import get_close_matches
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from jsonargparse import Namespace
+
+from clothing_lightning.cli.command import split_arguments
+from clothing_lightning.cli.experiment import FitCLI, Parser
+from clothing_lightning.datamodules import PhotoDataModule
+from clothing_lightning.errors import ConfigError
+
+NOT_AUDITED = {
+    *("sampling", "images_per_class", "augmentation", "preprocessing"),
+    *("train_image_size", "batch_size", "on_unreadable", "seed"),
+}
+
+
+def choose(
+    names: list[str], flags: list[str], *, fetch: bool = False
+) -> tuple[PhotoDataModule, str]:
+    """Build a data set; nothing is read yet. What cannot be read is to be left out.
+
+    Args:
+        names: Of a data set, or the YAML files of an experiment.
+        flags: Options of the data set, such as ``--root``, and their values.
+        fetch: What is not there, unless a flag says otherwise.
+
+    Returns:
+        The data set, and the command that trains on it.
+
+    Raises:
+        ConfigError: If there is no such data set, file or option.
+    """
+    of = _of_experiment if Path(names[0]).suffix in (".yaml", ".yml") else _of_name
+    return of(names, _with_values([_plain(flag) for flag in flags]), fetch)
+
+
+def print_options(name: str) -> None:
+    """Print the help of a data set.
+
+    Raises:
+        ConfigError: If there is none of this name.
+    """
+    parser = _parser_of(_class_called(name), skip=NOT_AUDITED)
+    parser.prog = f"python -m clothing_lightning.prepare {name}"
+    parser.description = "Besides: --out FOLDER and --json; see prepare --help."
+    parser.print_help()
+
+
+def _plain(word: str) -> str:
+    """The flag ``--drop-duplicates`` as ``--drop_duplicates``, and without prefix."""
+    if not word.startswith("--"):
+        return word
+    key, equals, value = word.removeprefix("--").partition("=")
+    return f"--{key.removeprefix('data.init_args.').replace('-', '_')}{equals}{value}"
+
+
+def _with_values(flags: list[str]) -> list[str]:
+    """Give the value true to flags that have none."""
+    following = [*flags[1:], "--"]
+    return [
+        f"{word}=true"
+        if word.startswith("--") and "=" not in word and after.startswith("--")
+        else word
+        for word, after in zip(flags, following, strict=False)
+    ]
+
+
+def _of_name(
+    names: list[str], flags: list[str], fetch: bool
+) -> tuple[PhotoDataModule, str]:
+    """Build the data set that is named, and say how to train on it."""
+    if len(names) > 1:
+        raise ConfigError(
+            f"{' '.join(names)}: one data set at a time. Options begin with two "
+            "dashes, such as --root FOLDER."
+        )
+    cls = _class_called(names[0])
+    options = _parser_of(cls).parse_args(flags)
+    data = _built(cls, options, flags, fetch)
+    words = ["experiments/efficientnet_lite0_frozen.yaml"]
+    if cls.__name__ == "Sample":
+        words = ["experiments/resnet18.yaml", "experiments/overlays/sample.yaml"]
+    elif cls.__name__ == "ImageFolder":
+        words += ["experiments/overlays/image_folder.yaml"]
+    elif cls.__name__ != "ClothingDataset":
+        words += ["--data", cls.__name__]
+    return data, _fit(words, flags)
+
+
+class _Parsed(FitCLI):
+    """An experiment of which nothing is built: the model is not needed."""
+
+    def instantiate_classes(self) -> None:
+        """Do nothing."""
+
+
+def _of_experiment(
+    names: list[str], flags: list[str], fetch: bool
+) -> tuple[PhotoDataModule, str]:
+    """Build the data of an experiment, as fit would do it."""
+    split_arguments(names)
+    configs = [word for name in names for word in ("--config", name)]
+    parsed = _Parsed([*configs, *map(_of_data, flags)]).config.data
+    cls = _class_called(parsed.class_path.rpartition(".")[2])
+    return _built(cls, parsed.init_args, flags, fetch), _fit(names, flags)
+
+
+def _of_data(flag: str) -> str:
+    others = ("--data.", "--model.", "--trainer.", "--seed_everything")
+    if not flag.startswith("--") or flag.startswith(others):
+        return flag
+    return f"--data.init_args.{flag.removeprefix('--')}"
+
+
+def _fit(words: list[str], flags: list[str]) -> str:
+    command = shlex.join([*words, *map(_of_data, flags)])
+    return f"python -m clothing_lightning.fit {command}"
+
+
+def _class_called(name: str) -> type[PhotoDataModule]:
+    classes = PhotoDataModule.__subclasses__()
+    stems = {cls.__module__.rpartition(".")[2]: cls for cls in classes}
+    known = {_letters(stem): cls for stem, cls in stems.items()}
+    known |= {_letters(cls.__name__): cls for cls in classes}
+    if cls := known.get(_letters(name)):
+        return cls
+    near = get_close_matches(_letters(name), [*known], n=2)
+    closest = [stem for stem, cls in stems.items() if cls in map(known.get, near)]
+    told = f"Closest names: {', '.join(closest)}. " if closest else ""
+    raise ConfigError(
+        f"{name}: is no data set that is known here. {told}There are "
+        f"{', '.join(sorted(stems))}; or name the YAML file of an experiment."
+    )
+
+
+def _letters(name: str) -> str:
+    return re.sub("[-_]", "", name).lower()
+
+
+def _parser_of(cls: type[PhotoDataModule], skip: set[str] | None = None) -> Parser:
+    parser = Parser()
+    parser.add_class_arguments(cls, skip=skip)
+    return parser
+
+
+def _built(
+    cls: type[PhotoDataModule], options: Namespace, flags: list[str], fetch: bool
+) -> PhotoDataModule:
+    """List what cannot be read instead of stopping, and fetch unless told otherwise."""
+    options.on_unreadable = "drop"
+    asked = any(flag.startswith("--download") for flag in flags)
+    if fetch and "download" in options and not asked:
+        # The first choice is not to.
+        choices = get_args(get_type_hints(cls.__init__)["download"]) or (False, True)
+        if options.download == choices[0]:
+            options.download = choices[1]
+    return cls(**_parser_of(cls).instantiate(options).as_dict())

@@ -1,0 +1,111 @@
+"""How far the confidence of compared models can be believed, before and after scaling.
+
+A temperature is fitted for each run on its own validation images, and never on images
+that are reported.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clothing_lightning.comparison.pooling import (
+    Comparison,
+    Model,
+    Repeat,
+    RunPredictions,
+)
+from clothing_lightning.metrics.calibration import (
+    accuracy_at_coverage,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    tempered,
+)
+from clothing_lightning.metrics.classification_report import class_names
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Confidence of one model on the test images of all its repeats.
+
+    Attributes:
+        bins: As `calibration.reliability` returns them.
+        coverage: As `calibration.accuracy_at_coverage` returns it.
+        error: Expected calibration error, 0 to 1.
+        temperatures: Of each of its runs; empty unless all stored their validation.
+        error_after: Error with these temperatures; NaN without them.
+    """
+
+    bins: pd.DataFrame
+    coverage: pd.DataFrame
+    error: float
+    temperatures: tuple[float, ...]
+    error_after: float
+
+
+def calibrated(compared: Comparison, model: Model) -> Calibrated:
+    """Hold the confidence of a model against its accuracy.
+
+    Args:
+        compared: What the model is part of.
+        model: One of its models; repeats are pooled.
+    """
+    probabilities = np.concatenate([each.probabilities for each in model.repeats])
+    targets = np.concatenate(
+        [compared.labels[compared.tests[each.test]] for each in model.repeats]
+    )
+    temperatures = _temperatures(model)
+    after = math.nan
+    if temperatures:
+        scaled = [_scaled(compared, each, temperatures) for each in model.repeats]
+        after = expected_calibration_error(np.concatenate(scaled), targets)
+    return Calibrated(
+        reliability(probabilities, targets),
+        accuracy_at_coverage(probabilities, targets),
+        expected_calibration_error(probabilities, targets),
+        tuple(temperatures.values()),
+        after,
+    )
+
+
+def _temperatures(model: Model) -> dict[str, float]:
+    """Temperature of each run by its id; empty where a run has no validation."""
+    found = {}
+    for run in model.runs:
+        if run.validation is None or run.validation.empty:
+            return {}
+        found[run.run_id] = _temperature(run.validation)
+    return found
+
+
+def _temperature(validation: pd.DataFrame) -> float:
+    names = pd.Index(class_names(validation), dtype=object)
+    targets = np.asarray(names.get_indexer(pd.Index(validation["label"])))
+    probabilities = validation[list(names)].to_numpy(dtype=np.float64)
+    return fit_temperature(probabilities, targets)
+
+
+def _scaled(
+    compared: Comparison, repeat: Repeat, temperatures: dict[str, float]
+) -> NDArray[np.float64]:
+    """Probabilities of a repeat, those of each fold with the fold's temperature."""
+    contents = compared.images["sha256"].iloc[compared.tests[repeat.test]]
+    each = _of_first_run(contents, repeat.runs).map(temperatures).to_numpy()
+    scaled = np.empty(repeat.probabilities.shape)
+    for temperature in np.unique(each):
+        rows = each == temperature
+        scaled[rows] = tempered(repeat.probabilities[rows], temperature)
+    return scaled
+
+
+def _of_first_run(
+    contents: "pd.Series[str]", runs: tuple[RunPredictions, ...]
+) -> "pd.Series[str]":
+    """Id of the first run that tested an image, which is whose prediction counts."""
+    tested = {
+        content: run.run_id for run in reversed(runs) for content in run.tested.index
+    }
+    return contents.map(tested)

@@ -1,0 +1,150 @@
+"""What the script of a comparison's page computes with: predictions, tests, photos."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from clothing_lightning.comparison.pooling import Comparison, Model
+from clothing_lightning.comparison.ranking import ALPHA, Ranking
+from clothing_lightning.data.decoding import MAX_PIXELS
+
+PHOTOS = 400
+"""They bound the page to some megabytes; other images are named by their path."""
+
+_PER_DIRECTION = 16
+_PHOTO_PX = 160
+_QUALITY = 72
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+_CLEARLY = 0.5  # as the page's script has it
+
+Photo = Callable[[str], bytes | None]
+
+
+def page_data(compared: Comparison, ranking: Ranking, photo: Photo) -> dict[str, Any]:
+    """Gather what the script needs; classes and images go by their numbers.
+
+    Args:
+        compared: Models on the same images.
+        ranking: Of them.
+        photo: Function from an image's SHA-256 to the bytes of its file, or None.
+
+    Returns:
+        ``models``, best first, with ``repeats``: each the number of its test set and
+        its predicted classes, as base64 of unsigned numbers of ``bytes`` bytes. So are
+        ``labels``; ``tests`` are base64 of places in ``paths``, 4 bytes each.
+        ``pairs``: their fields in the order of `ranking.Pair`. ``photos``: JPEG
+        in base64, by the place of the image.
+    """
+    kind = np.dtype("uint8" if len(compared.class_names) <= 256 else "<u2")
+    return {
+        "classes": compared.class_names,
+        "bytes": kind.itemsize,
+        "labels": _packed(compared.labels, kind),
+        "paths": compared.images["path"].tolist(),
+        "tests": [_packed(places, np.dtype("<u4")) for places in compared.tests],
+        "models": [
+            {
+                "title": ranked.model.title,
+                "accuracy": _rounded(ranked.scores["accuracy"].value),
+                "macro_f1": _rounded(ranked.scores["macro_f1"].value),
+                "repeats": [
+                    [each.test, _packed(each.predicted, kind)]
+                    for each in ranked.model.repeats
+                ],
+            }
+            for ranked in ranking.models
+        ],
+        "alpha": ALPHA,
+        "pairs": [[_rounded(v) for v in vars(pair).values()] for pair in ranking.pairs],
+        "photos": _photos(compared, ranking, photo),
+    }
+
+
+def as_json(data: dict[str, Any]) -> str:
+    """JSON that a script element can hold: no text in it can end the element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028")
+
+
+def _packed(values: NDArray[np.intp], kind: "np.dtype[Any]") -> str:
+    return b64encode(values.astype(kind).tobytes()).decode()
+
+
+def _rounded(value: float | None) -> float | None:
+    """With the digits that anybody could want; JSON has no NaN."""
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def _photos(compared: Comparison, ranking: Ranking, photo: Photo) -> dict[int, str]:
+    """Thumbnails of images on which the best models differ."""
+    contents = compared.images["sha256"].tolist()
+    found: dict[int, str] = {}
+    seen: set[int] = set()
+    for image in _telling(compared, ranking):
+        if len(found) == PHOTOS:
+            break
+        if image not in seen:
+            seen.add(image)
+            thumbnail = _thumbnail(photo(contents[image]))
+            if thumbnail:
+                found[image] = thumbnail
+    return found
+
+
+def _telling(compared: Comparison, ranking: Ranking) -> Iterator[int]:
+    """Images that one model gets right and another wrong, of the best pairs first."""
+    models = [ranked.model for ranked in ranking.models]
+    pairs = sorted(combinations(range(len(models)), 2), key=lambda p: (sum(p), p))
+    shares: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    for pair in pairs:
+        for place in pair:
+            if place not in shares:
+                shares[place] = _shares(compared, models[place])
+        (a, sure_a), (b, sure_b) = (shares[place] for place in pair)
+        for gap, surer in ((a - b, sure_a - sure_b), (b - a, sure_b - sure_a)):
+            places = np.flatnonzero(gap >= _CLEARLY)
+            order = np.lexsort((-surer[places], -gap[places]))
+            yield from places[order][:_PER_DIRECTION].tolist()
+
+
+def _shares(
+    compared: Comparison, model: Model
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each image the share of repeats that are right, and how sure they are."""
+    with np.errstate(invalid="ignore"):
+        right = np.nanmean(compared.rights(model), axis=0)
+    sure, times = np.zeros(len(right)), np.zeros(len(right))
+    for repeat in model.repeats:
+        places = compared.tests[repeat.test]
+        labels = compared.labels[places]
+        sure[places] += repeat.probabilities[np.arange(len(places)), labels]
+        times[places] += 1
+    return right, sure / times
+
+
+def _thumbnail(data: bytes | None) -> str:
+    """A small JPEG in base64; empty if there is no image that can be read."""
+    if data is None:
+        return ""
+    try:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return ""
+            image.draft("RGB", (2 * _PHOTO_PX, 2 * _PHOTO_PX))
+            photo = ImageOps.exif_transpose(image).convert("RGB")
+    except Exception:
+        # On damaged files Pillow raises nearly anything; the path is shown instead.
+        return ""
+    photo.thumbnail((_PHOTO_PX, _PHOTO_PX))
+    file = BytesIO()
+    photo.save(file, "JPEG", quality=_QUALITY)
+    return b64encode(file.getvalue()).decode()

@@ -1,0 +1,271 @@
+"""Which model is best, how sure that is, and what each costs."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clothing_lightning.comparison.pooling import Comparison, Model
+from clothing_lightning.metrics.bootstrap import Bootstrap, Scores, bootstrap
+from clothing_lightning.metrics.intervals import clustered_wilson
+from clothing_lightning.metrics.significance import (
+    holm,
+    images_needed,
+    indistinguishable,
+    paired_difference_interval,
+    sign_flip_test,
+)
+
+RankedBy = Literal["accuracy", "macro_f1"]
+COSTS = {
+    "params": "model/params",
+    "macs": "model/macs",
+    "size_mb": "model/size_mb",
+    "latency_ms": "model/latency_ms",
+    "receptive_field_px": "model/receptive_field_px",
+    "train_s": "train/time_s",
+}
+"""Names of costs, and the metrics that hold them."""
+
+TOP_K = 5
+ALPHA = 0.05
+_MOST_PARTS = 10_000
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score from 0 to 1.
+
+    Attributes:
+        value: Mean over repeats.
+        low: Lower end of the 95 % interval over images.
+        high: Its upper end.
+        std: Standard deviation over repeats; NaN of one.
+    """
+
+    value: float
+    low: float
+    high: float
+    std: float = math.nan
+
+
+@dataclass(frozen=True)
+class RankedModel:
+    """A model's place.
+
+    Attributes:
+        model: The model.
+        scores: ``accuracy``, ``macro_f1``, ``balanced_accuracy``, and ``top5`` where
+            there are more classes than that.
+        costs: By the names of `COSTS`; NaN where not known.
+    """
+
+    model: Model
+    scores: dict[str, Score]
+    costs: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models on the same images; ``a`` stands above ``b``.
+
+    Attributes:
+        a: Place of the better one, from 0.
+        b: Place of the other.
+        difference: Accuracy of a less that of b.
+        low: Lower end of its 95 % interval.
+        high: Its upper end.
+        p: Of that difference: exact McNemar, and its like for several repeats.
+        p_holm: Corrected for all pairs.
+        f1_difference: Macro F1 of a less that of b.
+        f1_low: Lower end of its 95 % interval.
+        f1_high: Its upper end.
+        f1_p: Of the difference of macro F1, from the paired bootstrap.
+        f1_p_holm: Corrected for all pairs.
+        needed: Test images that would tell their accuracies apart with a power of 0.8,
+            corrected for all pairs (Bonferroni); None where they are the same.
+        std: Standard deviation of the difference of accuracies over test sets; NaN of
+            one.
+    """
+
+    a: int
+    b: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    f1_difference: float
+    f1_low: float
+    f1_high: float
+    f1_p: float
+    f1_p_holm: float
+    needed: int | None
+    std: float = math.nan
+
+    def corrected(self, by: RankedBy) -> float:
+        """The corrected p of the difference in accuracy or macro F1."""
+        return self.p_holm if by == "accuracy" else self.f1_p_holm
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Models from the best to the worst.
+
+    Attributes:
+        by: What they are ranked by.
+        models: One for each model.
+        pairs: Of each two models.
+        alike: Places of models next to each other of which no two can be told apart.
+    """
+
+    by: RankedBy
+    models: list[RankedModel]
+    pairs: list[Pair]
+    alike: list[range] = field(default_factory=list)
+
+    def pair(self, a: int, b: int) -> Pair:
+        """The pair of two places, in any order."""
+        first, second = sorted((a, b))
+        return next(p for p in self.pairs if (p.a, p.b) == (first, second))
+
+    def p(self, a: int, b: int) -> float:
+        """Of the difference in what they are ranked by, corrected for all pairs."""
+        return self.pair(a, b).corrected(self.by)
+
+
+def rank(
+    compared: Comparison, by: RankedBy = "accuracy", *, resamples: int = 2000
+) -> Ranking:
+    """Rank models, and test every pair.
+
+    Args:
+        compared: Models on the same images.
+        by: Accuracy or macro F1.
+        resamples: Of the bootstrap.
+    """
+    runs = [
+        [(compared.tests[r.test], r.predicted) for r in model.repeats]
+        for model in compared.models
+    ]
+    classes = len(compared.class_names)
+    weights = [model.weights for model in compared.models]
+    drawn = bootstrap(compared.labels, runs, classes, weights, resamples=resamples)
+    scores = [
+        _accuracies(compared, model) | _averages(drawn, number)
+        for number, model in enumerate(compared.models)
+    ]
+    order = sorted(range(len(scores)), key=lambda n: -scores[n][by].value)
+    ranked_models = [
+        RankedModel(
+            compared.models[n],
+            scores[n],
+            {cost: compared.models[n].metric(key) for cost, key in COSTS.items()},
+        )
+        for n in order
+    ]
+    pairs = _pairs(compared, order, drawn)
+    return Ranking(by, ranked_models, pairs, _alike(len(order), pairs, by))
+
+
+def _accuracies(compared: Comparison, model: Model) -> dict[str, Score]:
+    tops = {"accuracy": 1, "top5": TOP_K}
+    if len(compared.class_names) <= TOP_K:
+        del tops["top5"]
+    found = {}
+    for name, top in tops.items():
+        hits, trials = compared.answers(model, top)
+        low, high = clustered_wilson(hits, trials)
+        each = [compared.hits(repeat, top).mean() for repeat in model.repeats]
+        found[name] = Score(hits.sum() / trials.sum(), low, high, _std(each))
+    return found
+
+
+def _averages(drawn: Bootstrap, number: int) -> dict[str, Score]:
+    """Macro F1 and balanced accuracy, with their spread over repeats."""
+    found = {}
+    for name in ("macro_f1", "balanced_accuracy"):
+        scores: Scores = getattr(drawn, name)
+        low, high = scores.interval(number)
+        std = _std(scores.of_runs[number])
+        found[name] = Score(float(scores.estimates[number]), low, high, std)
+    return found
+
+
+def _std(values: Sequence[float] | NDArray[np.floating]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def _pairs(compared: Comparison, order: Sequence[int], drawn: Bootstrap) -> list[Pair]:
+    """Test every two models."""
+    models = [compared.models[n] for n in order]
+    rights = [compared.rights(model) for model in models]
+    trials = np.isfinite(rights[0]).sum(axis=0)
+    places = list(combinations(range(len(order)), 2))
+    f1, f1_places = drawn.macro_f1, [(order[a], order[b]) for a, b in places]
+    p_values = np.array(
+        [
+            _p_value(rights[a] - rights[b], _parts(models[a], models[b]))
+            for a, b in places
+        ]
+    )
+    f1_p_values = np.array([f1.p_value(*both) for both in f1_places])
+    corrected, f1_corrected = holm(p_values), holm(f1_p_values)
+    found = []
+    for number, (a, b) in enumerate(places):
+        both, gaps = f1_places[number], rights[a] - rights[b]
+        tested = gaps[np.isfinite(gaps)]
+        difference = float(tested.mean())
+        # As each image would differ, were all of them tested equally often.
+        own = np.nansum(gaps, axis=0) - difference * trials
+        low, high = paired_difference_interval(difference + own / trials.mean())
+        f1_low, f1_high = f1.difference_interval(*both)
+        found.append(
+            Pair(
+                a=a,
+                b=b,
+                difference=difference,
+                low=low,
+                high=high,
+                p=float(p_values[number]),
+                p_holm=float(corrected[number]),
+                f1_difference=f1.difference(*both),
+                f1_low=f1_low,
+                f1_high=f1_high,
+                f1_p=float(f1_p_values[number]),
+                f1_p_holm=float(f1_corrected[number]),
+                needed=images_needed(tested, alpha=ALPHA / len(places)),
+                std=_std(np.nanmean(gaps, axis=1)),
+            )
+        )
+    return found
+
+
+def _p_value(gaps: NDArray[np.float64], parts: int) -> float:
+    """Test gaps of shape (tests, images), all of them of an image at once."""
+    return sign_flip_test(_whole(np.nansum(gaps, axis=0), parts))
+
+
+def _parts(*models: Model) -> int:
+    """The smallest number of which all shares of repeats are whole parts."""
+    repeats = [Counter(r.test for r in model.repeats) for model in models]
+    parts = math.lcm(*(count for counted in repeats for count in counted.values()))
+    return min(parts, _MOST_PARTS)
+
+
+def _whole(shares: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
+    """Differences of shares as the smallest whole numbers that keep their ratios."""
+    whole = np.rint(shares * parts).astype(np.int64)
+    return whole // max(int(np.gcd.reduce(whole)), 1) if len(whole) else whole
+
+
+def _alike(count: int, pairs: Sequence[Pair], by: RankedBy) -> list[range]:
+    p_values = np.ones((count, count))
+    for pair in pairs:
+        p_values[pair.a, pair.b] = p_values[pair.b, pair.a] = pair.corrected(by)
+    return indistinguishable(p_values, ALPHA)

@@ -1,0 +1,68 @@
+"""What a reader must know of the runs before believing their ranking."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clothing_lightning.comparison.shared_images import named
+from clothing_lightning.wording import listed
+
+if TYPE_CHECKING:
+    from clothing_lightning.comparison.pooling import RunPredictions
+
+UNEQUAL = 1.1
+
+Models = Mapping[str, Sequence[Sequence["RunPredictions"]]]
+"""Repeats of each model by its title; each repeat is its folds, or one run."""
+
+
+def of_seeds(
+    title: str, repeats: Mapping[tuple[str, object], Mapping[object, "RunPredictions"]]
+) -> list[str]:
+    """Say where the same settings and seeds came with other images."""
+    by_seeds: dict[str, list[RunPredictions]] = {}
+    for (seeds, _), folds in repeats.items():
+        by_seeds.setdefault(seeds, []).append(next(iter(folds.values())))
+    twice = [runs for runs in by_seeds.values() if len(runs) > 1]
+    return [
+        f"{title}: {listed([named(run) for run in runs])} have the same settings and "
+        "seeds, and other test images. They count as repeats of one model."
+        for runs in twice
+    ]
+
+
+def of_preprocessing(models: Models) -> list[str]:
+    """Say where test images were not prepared alike."""
+    told = _unlike(models, lambda run: run.preprocessing)
+    what = "Test images were not prepared alike, which is part of what is compared"
+    return [f"{what}: {told}."] if told else []
+
+
+def of_machines(models: Models) -> list[str]:
+    """Say where training times are not of the same machine."""
+    told = _unlike(models, lambda run: run.machine)
+    return [f"Training times are of different machines: {told}."] if told else []
+
+
+def _unlike(models: Models, what: Callable[["RunPredictions"], str]) -> str:
+    """Who has which, where not all have the same; else empty."""
+    ways: dict[str, list[str]] = {}
+    for title, repeats in models.items():
+        for way in sorted({what(run) for folds in repeats for run in folds}):
+            ways.setdefault(way or "not recorded", []).append(title)
+    if len(ways) < 2:
+        return ""
+    return "; ".join(f"{way} ({listed(who)})" for way, who in ways.items())
+
+
+def of_training(models: Models) -> list[str]:
+    """Say where models learnt from much fewer images than others."""
+    sizes = {
+        title: float(np.mean([run.trained for folds in repeats for run in folds]))
+        for title, repeats in models.items()
+    }
+    if max(sizes.values()) <= UNEQUAL * min(sizes.values()):
+        return []
+    told = listed([f"{title} {size:,.0f}" for title, size in sizes.items()])
+    return [f"The models were trained on unequal numbers of images: {told}."]

@@ -1,0 +1,343 @@
+"""What a comparison says, in words and tables: terminal, Markdown, CSV."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from clothing_lightning.comparison.pareto import front
+from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.ranking import COSTS, RankedModel, Ranking, Score
+from clothing_lightning.metrics.registry import COLUMNS
+from clothing_lightning.wording import joined
+
+COST_NAMES = {
+    "params": "parameters",
+    "macs": "MACs",
+    "size_mb": "size",
+    "latency_ms": "latency",
+    "receptive_field_px": "receptive field",
+    "train_s": "training",
+}
+SURE = 0.05
+
+_PAIR_COLUMNS = [
+    *("better", "other", "accuracy_difference", "accuracy_low", "accuracy_high"),
+    *("p", "p_holm", "macro_f1_difference", "macro_f1_low", "macro_f1_high"),
+    *("macro_f1_p", "macro_f1_p_holm", "images_needed", "accuracy_difference_std"),
+]
+
+
+def score_text(score: Score, *, digits: int = 3) -> str:
+    """``0.851 (0.817 to 0.879)``."""
+    ends = f"{score.low:.{digits}f} to {score.high:.{digits}f}"
+    return f"{score.value:.{digits}f} ({ends})"
+
+
+def cost_text(name: str, value: float) -> str:
+    """A cost for people: ``3.4 M``, ``0.39 G``, ``13.7 MB``, ``7 min``; or a dash."""
+    if math.isnan(value):
+        return "-"
+    if name in ("params", "macs"):
+        for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+            if value >= size:
+                return f"{value / size:.3g} {unit}"
+        return f"{value:.0f}"
+    if name == "train_s":
+        return f"{value / 60:,.0f} min" if value >= 90 else f"{value:.0f} s"
+    unit = {"size_mb": "MB", "latency_ms": "ms", "receptive_field_px": "px"}[name]
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
+    """The answer, in sentences."""
+    places = ranking.models
+    n = len(compared.images)
+    what = COLUMNS[ranking.by]
+    best = places[0]
+    score = f"{score_text(best.scores[ranking.by])} on {n:,} test images."
+    if len(places) == 1:
+        return [f"{best.model.title}: {what} {score}"]
+    return [
+        f"{best.model.title} has the highest {what}: {score}",
+        _leaders(ranking, n),
+        *_front_sentence(ranking),
+        *_trained_once(ranking),
+    ]
+
+
+def _leaders(ranking: Ranking, n: int) -> str:
+    """Which models cannot be told from the best, and what would be needed to."""
+    places = range(1, len(ranking.models))
+    rivals = [place for place in places if ranking.p(0, place) >= SURE]
+    titles = [ranked.model.title for ranked in ranking.models]
+    corrected = ", corrected for all pairs" if len(ranking.pairs) > 1 else ""
+    if not rivals:
+        many = len(places) > 2
+        whom = f"all {len(places)} others" if many else joined(titles[1:])
+        return (
+            f"It is better than {whom} beyond the chance of the test images (p < {SURE}"
+            f"{corrected})."
+        )
+    alike = joined([titles[place] for place in rivals])
+    told = (
+        f"It cannot be told apart from {alike} at n = {n:,} "
+        f"(p of at least {SURE}{corrected})."
+    )
+    needed = ranking.pair(0, rivals[0]).needed
+    if ranking.by == "accuracy" and needed is not None and needed > n:
+        images = f"about {estimate_text(needed)} test images"
+        told += f" To tell it from {titles[rivals[0]]} would take {images}."
+    return told
+
+
+def _front_sentence(ranking: Ranking) -> list[str]:
+    costs = [ranked.costs["macs"] for ranked in ranking.models]
+    if any(math.isnan(cost) for cost in costs):
+        return []
+    if len(set(costs)) == 1:
+        return [f"All need the same MACs ({cost_text('macs', costs[0])})."]
+    scores = [ranked.scores[ranking.by].value for ranked in ranking.models]
+    names = [
+        f"{ranking.models[place].model.title} ({cost_text('macs', costs[place])})"
+        for place in front(costs, scores)
+    ]
+    if len(names) == 1:
+        return [f"No other model has fewer MACs than {names[0]}."]
+    return [f"By MACs, no model is cheaper and better than one of {joined(names)}."]
+
+
+def _trained_once(ranking: Ranking) -> list[str]:
+    """Name what nobody knows the spread of."""
+    models = [ranked.model for ranked in ranking.models]
+    once = [model.title for model in models if len(model.runs) == 1]
+    if not once:
+        return []
+    if len(once) == len(models):
+        who = "Each was"
+    else:
+        who = f"{joined(once) if len(once) < 6 else f'{len(once):,} models'} "
+        who += "was" if len(once) == 1 else "were"
+    return [f"{who} trained once: another seed may turn out otherwise."]
+
+
+def estimate_text(count: int) -> str:
+    """A number that is an estimate, with two figures."""
+    step = 10 ** max(len(str(count)) - 2, 0)
+    return f"{math.ceil(count / step) * step:,}"
+
+
+def ranking_table(ranking: Ranking) -> pd.DataFrame:
+    """One row a model, best first: scores with their intervals, costs in base units."""
+    return pd.DataFrame([_row(ranked) for ranked in ranking.models])
+
+
+def _row(ranked: RankedModel) -> dict[str, object]:
+    row: dict[str, object] = {
+        "model": ranked.model.title,
+        "repeats": len(ranked.model.repeats),
+    }
+    for name, score in ranked.scores.items():
+        row |= {
+            name: score.value,
+            f"{name}_low": score.low,
+            f"{name}_high": score.high,
+            f"{name}_std": score.std,
+        }
+    row |= ranked.costs
+    row["runs"] = " ".join(run.run_id for run in ranked.model.runs)
+    return row
+
+
+def pairs_table(ranking: Ranking) -> pd.DataFrame:
+    """One row for each two models, the better one first."""
+    titles = [ranked.model.title for ranked in ranking.models]
+    return pd.DataFrame(
+        [
+            {
+                "better": titles[pair.a],
+                "other": titles[pair.b],
+                "accuracy_difference": pair.difference,
+                "accuracy_low": pair.low,
+                "accuracy_high": pair.high,
+                "p": pair.p,
+                "p_holm": pair.p_holm,
+                "macro_f1_difference": pair.f1_difference,
+                "macro_f1_low": pair.f1_low,
+                "macro_f1_high": pair.f1_high,
+                "macro_f1_p": pair.f1_p,
+                "macro_f1_p_holm": pair.f1_p_holm,
+                "images_needed": pair.needed,
+                "accuracy_difference_std": pair.std,
+            }
+            for pair in ranking.pairs
+        ],
+        columns=_PAIR_COLUMNS,  # of one model, too, which has no pairs
+    )
+
+
+def markdown(compared: Comparison, ranking: Ranking, *, title: str) -> str:
+    """The comparison as a page of Markdown."""
+    header, rows = _cells(ranking)
+    lines = [f"# {title}", ""]
+    lines += [f"> {remark}\n" for remark in compared.remarks]
+    lines += [*conclusions(compared, ranking), ""]
+    lines += _table(header, [[_escaped(cell) for cell in row] for row in rows])
+    lines += ["", *_pair_lines(ranking)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    sides = [":---", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (header, sides, *rows)]
+
+
+def _pair_lines(ranking: Ranking) -> list[str]:
+    """Differences of neighbours in the ranking, which is what people ask next."""
+    if len(ranking.models) < 2:
+        return []
+    rows = []
+    any_spread = any(not math.isnan(pair.std) for pair in ranking.pairs)
+    for place in range(len(ranking.models) - 1):
+        pair = ranking.pair(place, place + 1)
+        ends = f"{pair.f1_low:+.3f} to {pair.f1_high:+.3f}"
+        rows.append(
+            [
+                _escaped(ranking.models[place].model.title),
+                _escaped(ranking.models[place + 1].model.title),
+                f"{pair.difference:+.3f}{spread_text(pair.std)} "
+                f"({pair.low:+.3f} to {pair.high:+.3f})",
+                p_text(pair.p_holm),
+                "-" if pair.needed is None else estimate_text(pair.needed),
+                f"{pair.f1_difference:+.3f} ({ends})",
+                p_text(pair.f1_p_holm),
+            ]
+        )
+    header = ["better", "next", "accuracy", "p, Holm", "images needed"]
+    header += ["macro F1", "p, Holm"]
+    return [
+        "Differences between neighbours: exact McNemar test, and a paired bootstrap of "
+        "macro F1; p is corrected for all pairs. "
+        + ("± is over test sets. " if any_spread else "")
+        + "Images needed: by accuracy.",
+        "",
+        *_table(header, rows),
+    ]
+
+
+def p_text(p: float) -> str:
+    """A p-value for people."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _escaped(text: str) -> str:
+    """As it appears in a Markdown table: one line, no markup."""
+    line = " ".join(text.split())
+    return "".join(f"\\{c}" if c in r"\|*`<[" else c for c in line)
+
+
+def _scores_known(ranking: Ranking) -> list[str]:
+    return [name for name in COLUMNS if name in ranking.models[0].scores]
+
+
+def costs_known(ranking: Ranking) -> list[str]:
+    """Costs that are known of at least one model."""
+    return [
+        cost
+        for cost in COSTS
+        if not all(math.isnan(each.costs[cost]) for each in ranking.models)
+    ]
+
+
+def _cells(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
+    """The ranking as one table."""
+    scores, costs = _scores_known(ranking), costs_known(ranking)
+    header = ["", "model", *(COLUMNS[name] for name in scores)]
+    header += [COST_NAMES[cost] for cost in costs]
+    letters = letters_of(ranking)
+    rows = []
+    for place, ranked in enumerate(ranking.models):
+        row = [f"{place + 1} {letters[place]}", ranked.model.title]
+        row += [_score_cell(ranked.scores[name]) for name in scores]
+        row += [cost_text(cost, ranked.costs[cost]) for cost in costs]
+        rows.append(row)
+    return header, rows
+
+
+def _score_cell(score: Score) -> str:
+    ends = f"{score.low:.3f} to {score.high:.3f}"
+    return f"{score.value:.3f}{spread_text(score.std)} ({ends})"
+
+
+def _short_score(score: Score) -> str:
+    ends = f"{score.low:.3f}-{score.high:.3f}"
+    return f"{score.value:.3f}{spread_text(score.std)}\n{ends}"
+
+
+def spread_text(std: float) -> str:
+    """`` ± 0.012``; empty where there is but one value."""
+    return "" if math.isnan(std) else f" ± {std:.3f}"
+
+
+def letters_of(ranking: Ranking) -> list[str]:
+    """For each place letters: models that share one cannot be told apart."""
+    groups = [group for group in ranking.alike if len(group) > 1]
+    return [
+        "".join(_letter(n) for n, group in enumerate(groups) if place in group)
+        for place in range(len(ranking.models))
+    ]
+
+
+def _letter(number: int) -> str:
+    """``a`` to ``z``, then ``aa`` and so on."""
+    quotient, rest = divmod(number, 26)
+    return (_letter(quotient - 1) if quotient else "") + chr(ord("a") + rest)
+
+
+def show(compared: Comparison, ranking: Ranking) -> None:
+    """Print remarks, ranking and conclusions."""
+    console = Console()
+    for remark in compared.remarks:
+        text = f"[bold yellow]warning:[/] {escape(remark)}"
+        console.print(text, highlight=False, soft_wrap=True)
+    console.print(_shown_scores(ranking))
+    if costs_known(ranking):
+        console.print(_shown_costs(ranking))
+    if any(letters_of(ranking)):
+        console.print(
+            "Neighbours that share a letter cannot be told apart.", highlight=False
+        )
+    for sentence in conclusions(compared, ranking):
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+
+
+def _shown_scores(ranking: Ranking) -> Table:
+    """What fits into a terminal of 80 columns; the page has the rest."""
+    scores, letters = _scores_known(ranking), letters_of(ranking)
+    scores = [name for name in scores if name != "balanced_accuracy"]
+    table = Table("", "model", show_lines=True)
+    table.columns[1].overflow = "fold"
+    for name in scores:
+        table.add_column(COLUMNS[name], no_wrap=True)
+    for place, ranked in enumerate(ranking.models):
+        cells = [_short_score(ranked.scores[name]) for name in scores]
+        title = escape(ranked.model.title)
+        table.add_row(f"{place + 1} {letters[place]}", title, *cells)
+    return table
+
+
+def _shown_costs(ranking: Ranking) -> Table:
+    costs = costs_known(ranking)
+    if "latency_ms" in costs:
+        costs.remove("size_mb")  # 80 columns have room for five; it goes with params
+    table = Table("", "model", *(COST_NAMES[cost] for cost in costs))
+    table.columns[1].overflow = "fold"
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for place, ranked in enumerate(ranking.models, 1):
+        cells = [cost_text(cost, ranked.costs[cost]) for cost in costs]
+        table.add_row(str(place), escape(ranked.model.title), *cells)
+    return table

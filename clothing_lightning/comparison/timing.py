@@ -1,0 +1,53 @@
+"""How long one image takes in the networks of runs, on this machine."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from clothing_lightning.errors import UserError
+from clothing_lightning.inference.checkpoint import untrained
+from clothing_lightning.network_analysis.latency import latency
+from clothing_lightning.wording import on_machine
+
+if TYPE_CHECKING:
+    from clothing_lightning.tracking.read import StoredRun
+
+
+def time_networks(
+    runs: "Sequence[StoredRun]", *, budget_s: float = 5.0
+) -> tuple[dict[str, float], str, list[str]]:
+    """Time the networks of runs in turns, each once, however many runs have it.
+
+    Weights are random, so that runs need no checkpoint.
+
+    Args:
+        runs: Trained ones, or evaluations of such.
+        budget_s: For each network.
+
+    Returns:
+        By the id of the run the median of one image at a time in milliseconds; what
+        they were measured on; and what to say of runs that could not be measured.
+    """
+    networks: dict[str, nn.Module] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    kinds: dict[str, str] = {}
+    told = []
+    for run in runs:
+        try:
+            model, kinds[run.run_id] = untrained(run)
+        except UserError as err:
+            told.append(f"No latency: {err}")
+            continue
+        side = model.preprocessing.image_size
+        networks.setdefault(kinds[run.run_id], model.network)
+        sizes[kinds[run.run_id]] = (side, side)
+        device = model.device
+    if not networks:
+        return {}, "", told
+    timed = latency(
+        networks, sizes, (1,), device=str(device), channels_last=True, budget_s=budget_s
+    )
+    median_ms = {each.name: each.median_ms for each in timed}
+    found = {run_id: median_ms[kind] for run_id, kind in kinds.items()}
+    return found, on_machine(timed[0].device, timed[0].threads), told

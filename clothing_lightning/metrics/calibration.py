@@ -1,0 +1,216 @@
+"""Can a classifier's confidence be believed, and what does abstaining buy?
+
+Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
+arXiv:1706.04599. Confidence is the probability of the predicted class, which is the
+first of the most probable ones. Every function takes softmax probabilities of shape
+(images, classes) and the true class of each image as its column.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clothing_lightning.metrics.classification_report import (
+    SMALLEST_PROBABILITY,
+    ratio,
+    wilson_interval,
+)
+
+_TEMPERATURES = (0.05, 20.0)
+_POINTS = 200
+
+
+def reliability(
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer], bins: int = 15
+) -> pd.DataFrame:
+    """Hold confidence against accuracy, in bins of equal width.
+
+    Args:
+        probabilities: Shape (images, classes).
+        targets: True class of each image.
+        bins: How many from 0 to 1. Each holds its lower end, the last one also 1.
+
+    Returns:
+        For each bin ``lower``, ``upper``, ``images``, the mean ``confidence`` of its
+        images, their ``accuracy``, and ``accuracy_lower`` and ``accuracy_upper``, the
+        ends of its 95 % Wilson interval. A bin without images has NaN means.
+
+    Raises:
+        ValueError: If ``bins`` is below 1, or an argument breaks its contract.
+    """
+    if bins < 1:
+        raise ValueError(f"bins is {bins}: it starts at 1.")
+    confidence, right = _top(probabilities, targets)
+    ends = np.linspace(0, 1, bins + 1)
+    positions = np.clip(
+        np.searchsorted(ends, confidence, side="right") - 1, 0, bins - 1
+    )
+    images = np.bincount(positions, minlength=bins)
+    hits = np.bincount(positions, right, bins)
+    sums = np.bincount(positions, confidence, bins)
+    wilson = [
+        wilson_interval(int(hit), int(n)) for hit, n in zip(hits, images, strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "lower": ends[:-1],
+            "upper": ends[1:],
+            "images": images,
+            "confidence": ratio(sums, images),
+            "accuracy": ratio(hits, images),
+            "accuracy_lower": [lower for lower, _ in wilson],
+            "accuracy_upper": [upper for _, upper in wilson],
+        }
+    )
+
+
+def expected_calibration_error(
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer], bins: int = 15
+) -> float:
+    """Mean distance of accuracy and confidence over the bins, weighted by images.
+
+    Equal to torchmetrics' ``MulticlassCalibrationError`` with ``norm="l1"``, but that
+    the last bin holds a confidence of exactly 1, which there has a bin of its own.
+
+    Args:
+        probabilities: Shape (images, classes).
+        targets: True class of each image.
+        bins: How many from 0 to 1.
+
+    Returns:
+        0 to 1; NaN if there is no image.
+
+    Raises:
+        ValueError: If ``bins`` is below 1, or an argument breaks its contract.
+    """
+    table = reliability(probabilities, targets, bins)
+    if not len(targets):
+        return math.nan
+    distances = (table["accuracy"] - table["confidence"]).abs() * table["images"]
+    return float(distances.sum() / len(targets))
+
+
+def accuracy_at_coverage(
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
+) -> pd.DataFrame:
+    """Accuracy on the most confident share of the images, for every such share.
+
+    Args:
+        probabilities: Shape (images, classes).
+        targets: True class of each image.
+
+    Returns:
+        ``coverage``, the share that is kept; ``accuracy`` on it; ``threshold``, the
+        lowest confidence in it. Images of equal confidence are kept together. Up to
+        200 evenly chosen rows, the smallest share first, all images last.
+
+    Raises:
+        ValueError: If an argument breaks its contract.
+    """
+    confidence, right = _top(probabilities, targets)
+    order = np.argsort(-confidence, kind="stable")
+    confidence, hits = confidence[order], right[order].cumsum()
+    last_of_equals = np.flatnonzero(np.diff(confidence, append=-1.0))
+    evenly = np.linspace(0, len(last_of_equals) - 1, min(_POINTS, len(last_of_equals)))
+    rows = last_of_equals[evenly.round().astype(np.intp)]
+    kept = rows + 1
+    return pd.DataFrame(
+        {
+            "coverage": kept / max(1, len(confidence)),
+            "accuracy": hits[rows] / kept,
+            "threshold": confidence[rows],
+        }
+    )
+
+
+def fit_temperature(
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
+) -> float:
+    """Find the temperature at which the mean cross-entropy is lowest.
+
+    It is convex in 1 / temperature, so its only minimum is where its slope is 0.
+    Fit it on validation images, never on those that are reported.
+
+    Args:
+        probabilities: Shape (images, classes).
+        targets: True class of each image.
+
+    Returns:
+        0.05 to 20: above 1 for a classifier that is too confident; 0.05 if it is always
+        right; 1 if there is nothing to fit, no image or only even probabilities.
+
+    Raises:
+        ValueError: If an argument breaks its contract.
+    """
+    from scipy.optimize import brentq
+
+    _check(probabilities, targets)
+    logs = _logarithms(probabilities)
+    if (logs == logs[:, :1]).all():
+        return 1.0
+    of_target = logs[np.arange(len(targets)), targets].mean()
+
+    def slope(log_temperature: float) -> float:
+        expected = (_softmax(logs / math.exp(log_temperature)) * logs).sum(axis=1)
+        return float(expected.mean() - of_target)
+
+    lowest, highest = map(math.log, _TEMPERATURES)
+    if slope(lowest) <= 0:
+        return _TEMPERATURES[0]
+    if slope(highest) >= 0:
+        return _TEMPERATURES[1]
+    return math.exp(brentq(slope, lowest, highest, xtol=1e-12))
+
+
+def tempered(
+    probabilities: NDArray[np.floating], temperature: float
+) -> NDArray[np.float64]:
+    """Probabilities as if the logits had been divided by ``temperature``.
+
+    Args:
+        probabilities: Shape (images, classes); clipped at the smallest normal float32.
+        temperature: Above 0. What is above 1 evens the probabilities out; no predicted
+            class changes.
+
+    Returns:
+        Probabilities of the same shape.
+
+    Raises:
+        ValueError: If ``temperature`` is not above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}: it is above 0.")
+    return _softmax(_logarithms(probabilities) / temperature)
+
+
+def _check(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> None:
+    if probabilities.ndim != 2 or targets.shape != probabilities.shape[:1]:
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape} and targets "
+            f"{targets.shape}: expected (images, classes) and (images,)."
+        )
+    if not ((probabilities >= 0) & np.isfinite(probabilities)).all():
+        raise ValueError("probabilities: each is finite and not below 0.")
+    if not ((targets >= 0) & (targets < probabilities.shape[1])).all():
+        raise ValueError(f"targets: each is within 0 and {probabilities.shape[1] - 1}.")
+
+
+def _top(
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Confidence of each image, and whether its predicted class is the true one."""
+    _check(probabilities, targets)
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(targets)), predicted]
+    return confidence.astype(np.float64), predicted == targets
+
+
+def _logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY))
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -1,0 +1,60 @@
+"""What a user can do about a receptive field, in words."""
+
+from clothing_lightning.network_analysis.complexity import Layer, NetworkReport
+
+
+def advice(report: NetworkReport) -> str:
+    """Say how the field relates to the image and how to enlarge or shrink it."""
+    field = report.field.field
+    if field is None:
+        return "The field is not known, so there is nothing to advise."
+    size, stride, side = (
+        max(field.size_px),
+        max(field.stride_px),
+        max(report.image_size),
+    )
+    share = size / side
+    said = [
+        f"A position of the features sees {_times(field.size_px)} px, {share:.2g} "
+        f"times the image's side, and the next one lies {stride} px further."
+    ]
+    if report.field.global_from:
+        said.append(
+            f"From {report.field.global_from} on it may depend on the whole image as "
+            "well, so the window bounds the convolutions alone."
+        )
+    said.append(
+        f"To enlarge it, add depth (one more 3x3 convolution at the end: +{2 * stride} "
+        f"px, with dilation 2: +{4 * stride} px) or stride (each factor of 2 doubles "
+        "what all later kernels add)."
+    )
+    earlier = _before_last_stride(report)
+    if earlier is not None and earlier.field is not None:
+        said.append(
+            f"To shrink it, end earlier (--truncate {earlier.name}: "
+            f"{_times(earlier.field.size_px)} px) or take strides and dilation out."
+        )
+    said.append(
+        f"Against the garment it shrinks with resolution: at {2 * side} px it would "
+        f"span {share / 2:.2g} times the side."
+    )
+    return " ".join(said)
+
+
+def _before_last_stride(report: NetworkReport) -> Layer | None:
+    """The last layer whose positions lie closer than those of the features."""
+    field = report.field.field
+    assert field is not None
+    closer = [
+        layer
+        for layer in report.layers
+        if layer.field
+        and max(layer.field.stride_px) < max(field.stride_px)
+        and max(layer.field.size_px) < max(field.size_px)
+        and layer.name
+    ]
+    return closer[-1] if closer else None
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"

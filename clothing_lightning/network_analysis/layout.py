@@ -1,0 +1,214 @@
+"""Where in a tensor the positions of a feature map lie, and what it sees.
+
+A dimension is a product of atoms, outermost first: channels, or positions along the
+image's height or width. ``[N, C, H, W]`` has one atom in each; after a division into
+windows of 7, the height is one atom with weight 7 (which window) and one with weight 1
+(where in it), in two dimensions; tokens are height times width in one dimension. A
+class token before them makes that dimension two segments, one after the other.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from math import prod
+from typing import NamedTuple
+
+from clothing_lightning.network_analysis.windows import SAME, Windows
+
+AXES = (0, 1)  # height and width
+
+
+class LayoutError(Exception):
+    """The positions cannot be followed through an operation."""
+
+
+class Atom(NamedTuple):
+    """A factor of a dimension.
+
+    Attributes:
+        size: How many entries.
+        axis: 0 for positions along the height, 1 for the width, None for anything else.
+        weight: Positions from one entry to the next.
+        key: Whether it indexes what is attended to, not what attends.
+    """
+
+    size: int
+    axis: int | None = None
+    weight: int = 1
+    key: bool = False
+
+
+Segment = tuple[Atom, ...]
+Dim = tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What the entries of a tensor see of the image.
+
+    Attributes:
+        dims: Of the tensor.
+        windows: Pixels that each position along the height and the width sees; where no
+            position is left, what the positions saw that were summarised.
+    """
+
+    dims: tuple[Dim, ...]
+    windows: tuple[Windows, Windows]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the tensor."""
+        return tuple(size(dim) for dim in self.dims)
+
+    def positions(self, axis: int) -> list[Atom]:
+        """The atoms that index positions along an axis."""
+        found = [
+            atom
+            for atom in chain.from_iterable(map(atoms, self.dims))
+            if atom.axis == axis and not atom.key
+        ]
+        return [atom for atom in found if atom.size > 1] or found[:1]
+
+    @property
+    def axes(self) -> frozenset[int]:
+        """The axes along which there are positions left."""
+        return frozenset(axis for axis in AXES if self.positions(axis))
+
+    def see(self, axis: int, step: Windows) -> "Field":
+        """The same tensor, each position of an axis seeing what a step lets it see."""
+        return self.with_windows(axis, self.windows[axis].through(step))
+
+    def with_windows(self, axis: int, windows: Windows) -> "Field":
+        """The same tensor with other windows along an axis."""
+        height, width = self.windows
+        changed = (windows, width) if axis == 0 else (height, windows)
+        return replace(self, windows=changed)
+
+    def with_dim(self, index: int, dim: Dim) -> "Field":
+        """The same tensor with another dimension in the place of one."""
+        dims = list(self.dims)
+        dims[index] = dim
+        return replace(self, dims=tuple(dims))
+
+
+def image(shape: Sequence[int]) -> Field:
+    """The field of an image itself, ``[N, C, H, W]``."""
+    batch, channels, height, width = shape
+    dims = (plain(batch), plain(channels), line(height, 0), line(width, 1))
+    return Field(dims, (SAME, SAME))
+
+
+def plain(entries: int) -> Dim:
+    """A dimension without positions."""
+    return ((Atom(entries),) if entries != 1 else (),)
+
+
+def line(entries: int, axis: int) -> Dim:
+    """A dimension that is all positions along an axis."""
+    return ((Atom(entries, axis),),)
+
+
+def size(dim: Dim) -> int:
+    """Entries of a dimension."""
+    return sum(prod(atom.size for atom in segment) for segment in dim)
+
+
+def extent(found: Iterable[Atom]) -> int:
+    """Positions from the first to the last that atoms index, both included."""
+    return sum((atom.size - 1) * atom.weight for atom in found) + 1
+
+
+def atoms(dim: Dim) -> Iterator[Atom]:
+    """The atoms of a dimension that index positions."""
+    return (atom for segment in dim for atom in segment if atom.axis is not None)
+
+
+def position_atom(dim: Dim) -> Atom | None:
+    """The atom of a dimension that is all positions along one axis, else None.
+
+    Raises:
+        LayoutError: If there are positions of another arrangement.
+    """
+    found = list(atoms(dim))
+    if not found:
+        return None
+    if len(dim) == 1:
+        (atom, *others) = [a for a in dim[0] if a.size > 1] or found
+        if not others and atom.axis is not None and not atom.key:
+            return atom
+    raise LayoutError("positions share a dimension with something else")
+
+
+def normalised(field: Field) -> Field:
+    """Say the same in the simplest way.
+
+    An atom of one entry says nothing where its axis has others, and the entries of a
+    line that is alone on its axis are one position apart.
+    """
+    for axis in field.axes:
+        (atom, *others) = field.positions(axis)
+        if atom.size > 1:
+            field = mapped(field, partial(_without_single_entries, axis))
+        if not others and atom.weight != 1:
+            field = field.see(axis, Windows((0,), (0,), atom.weight))
+            field = mapped(field, partial(_exchanged, atom, atom._replace(weight=1)))
+    return field
+
+
+def _without_single_entries(axis: int, atom: Atom) -> Atom | None:
+    return atom if atom.axis != axis or atom.size > 1 else None
+
+
+def _exchanged(old: Atom, new: Atom, atom: Atom) -> Atom:
+    return new if atom == old else atom
+
+
+def mapped(field: Field, change: Callable[[Atom], Atom | None]) -> Field:
+    """Change or remove atoms."""
+    dims = tuple(
+        tuple(
+            tuple(new for atom in segment if (new := change(atom)) is not None)
+            for segment in dim
+        )
+        for dim in field.dims
+    )
+    return replace(field, dims=dims)
+
+
+class Mixing(NamedTuple):
+    """Positions that were summed over.
+
+    Attributes:
+        axis: Along the height or the width.
+        whole: Whether all positions of the axis are among them.
+        positions: From the first to the last, both included.
+    """
+
+    axis: int
+    whole: bool
+    positions: int
+
+
+def contracted(field: Field, indices: Iterable[int]) -> tuple[Field, list[Mixing]]:
+    """Sum over dimensions, which become dimensions of one entry.
+
+    Along an axis that keeps other positions (a sum within windows), each sees what all
+    that were summed saw. Along one that keeps none, the windows stay what they were.
+    """
+    removed = [field.dims[index] for index in indices]
+    gone = [atom for dim in removed for atom in atoms(dim) if not atom.key]
+    result = field
+    for index in indices:
+        result = result.with_dim(index, plain(1))
+    mixed = []
+    for axis in AXES:
+        summed = [atom for atom in gone if atom.axis == axis]
+        if not summed:
+            continue
+        positions = extent(summed)
+        whole = not result.positions(axis)
+        if not whole:
+            result = result.see(axis, Windows((0,), (positions - 1,), 1))
+        mixed.append(Mixing(axis, whole, positions))
+    return normalised(result), mixed
