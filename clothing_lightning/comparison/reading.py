@@ -108,9 +108,9 @@ def _named(reference: str, every: Sequence[StoredRun]) -> list[StoredRun]:
             + (f" Closest names: {', '.join(near)}." if near else "")
             + " Give an id, the start of one, or a name; mlflow ui shows them all."
         )
-    stand_for = [run for run in found if run.series]
+    stand_for = [run for run in found if run.group]
     members = [child for run in stand_for for child in children(run.run_id)]
-    return [run for run in found if not run.series] + members
+    return [run for run in found if not run.group] + members
 
 
 def usable(runs: Sequence[StoredRun]) -> tuple[list[StoredRun], list[str]]:
@@ -130,7 +130,7 @@ def usable(runs: Sequence[StoredRun]) -> tuple[list[StoredRun], list[str]]:
         if run.status == "FINISHED"
     }
     for run in runs:
-        if run.series or COMPARES_TAG in run.tags:
+        if run.group or COMPARES_TAG in run.tags:
             continue
         of = run.tags.get(EVALUATES_TAG, "")
         if run.status != "FINISHED":

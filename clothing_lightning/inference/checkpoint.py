@@ -108,7 +108,7 @@ def trained_run(run: "StoredRun") -> "StoredRun":
     """
     from clothing_lightning.tracking.read import EVALUATES_TAG, children, find_run
 
-    if run.series is not None:
+    if run.group is not None:
         each = ", ".join(f"{c.run_id[:8]} ({c.name})" for c in children(run.run_id))
         raise RunError(
             f"run {run.name} ({run.run_id[:8]}): stands for several, each with a "

@@ -56,7 +56,7 @@ class StoredRun:
         return self.tags.get("split_digest")
 
     @property
-    def series(self) -> str | None:
+    def group(self) -> str | None:
         """Of a run that stands for several: what they are, as JSON."""
         return self.tags.get(GROUP_TAG)
 
@@ -143,7 +143,7 @@ def _near(reference: str) -> str:
         return " It is a file or folder: the run comes first."
     from clothing_lightning.comparison.hyperparameters import without_repeat
 
-    names = sorted({run.name for run in all_runs() if run.series is None})
+    names = sorted({run.name for run in all_runs() if run.group is None})
     repeats = [name for name in names if without_repeat(name) == reference]
     return (
         f" Closest names: {listed(repeats)}." if repeats else closest(reference, names)

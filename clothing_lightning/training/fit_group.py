@@ -86,7 +86,7 @@ def fit_several(
 
 def resume_several(past: "StoredRun") -> int:
     """Continue what `fit_several` was doing when it was stopped."""
-    series = json.loads(past.series or "{}")
+    series = json.loads(past.group or "{}")
     arguments = split_arguments(series["words"])
     return fit_several(arguments, past.run_id, series["digest"])
 

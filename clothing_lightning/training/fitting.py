@@ -160,7 +160,7 @@ def fit(arguments: Arguments) -> int:
         from clothing_lightning.tracking.read import find_run
 
         past = find_run(arguments.resume)
-        if past.series:
+        if past.group:
             if arguments.files or arguments.options:
                 raise ConfigError(
                     f"--resume: {past.name} stands for several runs, which go on as "
