@@ -10,11 +10,31 @@ def listed(names: Sequence[str], limit: int = 6) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
-def closest(name: str, names: Iterable[str], limit: int = 3) -> str:
-    """`` Closest names: a, b.``, as the end of a message; empty if none is near."""
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 image``, ``3,000 images``.
+
+    Args:
+        number: How many there are.
+        noun: What they are, in the singular.
+        plural: What more than one are called, where it is not the noun with an "s".
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def closest(
+    name: str, names: Iterable[str], limit: int = 3, cutoff: float = 0.6
+) -> str:
+    """`` Closest names: a, b.``, as the end of a message; empty if none is near.
+
+    Args:
+        name: What was given.
+        names: What it may have been meant to be.
+        limit: Most names to suggest.
+        cutoff: How alike a suggestion has to be, from 0 to 1.
+    """
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(names), n=limit)
+    near = get_close_matches(name, list(names), n=limit, cutoff=cutoff)
     return f" Closest names: {', '.join(near)}." if near else ""
 
 
@@ -22,7 +42,7 @@ def on_machine(device: str, threads: int | None) -> str:
     """``cpu, 2 threads``; of a GPU its name alone."""
     if device != "cpu" or threads is None:
         return device
-    return f"cpu, {threads} thread{'s' * (threads != 1)}"
+    return f"cpu, {counted(threads, 'thread')}"
 
 
 def joined(names: Sequence[str]) -> str:

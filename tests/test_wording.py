@@ -2,7 +2,7 @@
 
 import pytest
 
-from clothing_lightning.wording import closest, joined, listed, on_machine
+from clothing_lightning.wording import closest, counted, joined, listed, on_machine
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,12 @@ def test_names_are_joined_as_in_a_sentence(names: list[str], text: str) -> None:
 def test_near_names_end_a_message() -> None:
     assert closest("resnet81", ["vgg11", "resnet18"]) == " Closest names: resnet18."
     assert closest("zzz", ["vgg11"]) == ""
+
+
+def test_numbers_agree_with_their_nouns() -> None:
+    assert counted(1, "image") == "1 image"
+    assert counted(3000, "image") == "3,000 images"
+    assert counted(0, "class", "classes") == "0 classes"
 
 
 def test_machines_are_told_with_their_threads() -> None:

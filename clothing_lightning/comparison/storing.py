@@ -1,13 +1,13 @@
 """What a comparison takes from the store besides the runs, and what it leaves there."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from clothing_lightning.comparison.pooling import RunPredictions
+from clothing_lightning.data.locations import data_folder
 from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.tracking.store import (
@@ -32,7 +32,7 @@ def photo(runs: Sequence[RunPredictions], path: str, content: str) -> bytes | No
     """
     if Path(path).is_absolute() or ".." in Path(path).parts:
         return None
-    data = Path(os.environ.get("CLOTHING_DATA") or "data")
+    data = data_folder()
     for root in dict.fromkeys(run.root for run in runs if run.root):
         for folder in (Path(root), data / Path(root).name):
             with suppress(OSError, ValueError):  # not there, or no name of a file

@@ -7,7 +7,6 @@ device, by `Preprocessing.normalise`.
 import inspect
 import pkgutil
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 import albumentations as A
@@ -16,6 +15,7 @@ import numpy as np
 
 from clothing_lightning.data.options import Recipe
 from clothing_lightning.errors import ConfigError
+from clothing_lightning.wording import closest
 
 AnyTransform: TypeAlias = A.BasicTransform | A.BaseCompose
 OPTION = "data.init_args.augmentation"
@@ -163,8 +163,8 @@ def _transform_class(name: str) -> type:
         cls = None
     if isinstance(cls, type) and issubclass(cls, AnyTransform):
         return cls
-    near = get_close_matches(str(name).rpartition(".")[2], dir(A), n=3)
+    near = closest(str(name).rpartition(".")[2], dir(A))
     raise ConfigError(
-        f"{OPTION}: {name!r} is not the name of a transform. "
-        + (f"Closest names: {', '.join(near)}." if near else "See albumentations.")
+        f"{OPTION}: {name!r} is not the name of a transform."
+        f"{near or ' See albumentations.'}"
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from clothing_lightning.errors import ConfigError, DataError
+from clothing_lightning.wording import closest, listed
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,10 @@ def map_labels(
 
 
 def _require(name: str, names: Collection[str], what: str) -> None:
-    if name in names:
-        return
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"Closest: {', '.join(near)}" if near else f"There are {_listed(names)}"
-    raise ConfigError(f"--map: {name!r} is no {what}. {hint}.")
+    if name not in names:
+        hint = closest(name, names, cutoff=0.5) or f" There are {_listed(names)}."
+        raise ConfigError(f"--map: {name!r} is no {what}.{hint}")
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = sorted(names)[:8]
-    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return ", ".join(shown) + more
+    return listed(sorted(names), 8)

@@ -1,6 +1,5 @@
 """From what a data set says of its images to those that are used."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +14,7 @@ from clothing_lightning.data.cleaning import (
 from clothing_lightning.data.inspection import inspect_images
 from clothing_lightning.data.table import Annotations, check_table
 from clothing_lightning.errors import DataError, ImageError
+from clothing_lightning.wording import closest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,10 +104,10 @@ def _require_labels(table: pd.DataFrame, labels: tuple[str, ...]) -> None:
     """Refuse a label that seems misspelt; others may just not occur."""
     there = set(table["label"].dropna())
     for label in set(labels) - there:
-        if near := get_close_matches(label, there, n=3, cutoff=0.7):
+        if near := closest(label, there, cutoff=0.7):
             raise DataError(
-                f"data.init_args.exclude_labels: no image has the label {label!r}. "
-                f"Closest: {', '.join(near)}."
+                f"data.init_args.exclude_labels: no image has the label {label!r}."
+                f"{near}"
             )
 
 

@@ -128,6 +128,11 @@ def group_overlap(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
+def split_digest(table: pd.DataFrame) -> str:
+    """Fingerprint of all images, their labels and their splits."""
+    return digest(table, ("path", "sha256", "label", "split"))
+
+
 def digest(table: pd.DataFrame, columns: tuple[str, ...]) -> str:
     """Fingerprint of some columns that does not depend on the order of the rows.
 

@@ -25,7 +25,7 @@ from clothing_lightning.data.options import (
     Selection,
     Split,
 )
-from clothing_lightning.data.table import Annotations, check_table, counts
+from clothing_lightning.data.table import Annotations, check_table, counts, split_digest
 from clothing_lightning.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -163,15 +163,6 @@ class PhotoDataModule(L.LightningDataModule):
         """What an audit should tell besides: facts, and what follows from each."""
         return []
 
-    def root_folder(self, given: str | None) -> Path:
-        """Where the data is looked for.
-
-        Args:
-            given: By the user; else ``$CLOTHING_DATA/<name>``, else ``data/<name>``.
-        """
-        default = Path(os.environ.get("CLOTHING_DATA") or "data") / self.name
-        return Path(given).expanduser() if given else default
-
     @cached_property
     def selected(self) -> "Selected":
         """The images that are used, and those that were left out."""
@@ -200,6 +191,11 @@ class PhotoDataModule(L.LightningDataModule):
         )
         check_table(table, self.name)
         return table
+
+    @cached_property
+    def split_digest(self) -> str:
+        """Fingerprint of all images, their labels and their splits."""
+        return split_digest(self.table)
 
     @property
     def root(self) -> Path:

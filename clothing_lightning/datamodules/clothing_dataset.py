@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from clothing_lightning.data.locations import root_folder
 from clothing_lightning.data.table import Annotations, read_cells
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.errors import DataError, DatasetNotFoundError
@@ -81,7 +82,7 @@ class ClothingDataset(PhotoDataModule):
         )
 
     def _find_root(self) -> Path:
-        root = self.root_folder(self.given_root)
+        root = root_folder(self.given_root, self.name)
         empty = root.is_dir() and not any(root.iterdir())
         if self.download != "no" and (empty or not root.exists()):
             root = self._download(root)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from clothing_lightning.data.inspection import inspect_images
+from clothing_lightning.data.locations import root_folder
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.datamodules.deepfashion_lists import (
@@ -111,7 +112,7 @@ class DeepFashion(PhotoDataModule):
             ConfigError: If there are images of both resolutions, and none is chosen.
             DataError: If a list is malformed, or no row has an image.
         """
-        root = self.root_folder(self.given_root)
+        root = root_folder(self.given_root, self.name)
         table = self._rows(root)
         folder = self._image_folder(root)
         prefix = folder.relative_to(root).as_posix()
@@ -161,7 +162,7 @@ class DeepFashion(PhotoDataModule):
             DatasetNotFoundError: If a list is not there.
             DataError: If a list is malformed.
         """
-        table = self._rows(self.root_folder(self.given_root))
+        table = self._rows(root_folder(self.given_root, self.name))
         differ = _differ(table)
         pairs = table[differ].groupby(["benchmark", "folder_name"]).size()
         pairs = pairs.sort_values(ascending=False, kind="stable")

@@ -5,6 +5,7 @@ from typing import Any
 
 from clothing_lightning.data.caches import cache_folder
 from clothing_lightning.data.download import Archive
+from clothing_lightning.data.locations import root_folder
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.datamodules.fashion_mnist_files import FILES, unpack
@@ -81,7 +82,7 @@ class FashionMNIST(PhotoDataModule):
 
     def _find_files(self) -> Path:
         names = [f"{file.name}.gz" for part in FILES.values() for file in part]
-        root = self.root_folder(self.given_root)
+        root = root_folder(self.given_root, self.name)
         for folder in (root,) if self.given_root else (root, DEBIAN):
             if all((folder / name).is_file() for name in names):
                 return folder

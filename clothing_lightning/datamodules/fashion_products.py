@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from clothing_lightning.data.locations import root_folder
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.datamodules.fashion_products_styles import read_styles
@@ -98,7 +99,7 @@ class FashionProducts(PhotoDataModule):
         )
 
     def _find_root(self) -> Path:
-        root = self.root_folder(self.given_root)
+        root = root_folder(self.given_root, self.name)
         empty = root.is_dir() and not any(root.iterdir())
         if self.download == "kaggle" and (empty or not root.exists()):
             # Imported here, since most runs find their data on disk.

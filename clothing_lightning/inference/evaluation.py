@@ -1,6 +1,5 @@
 """Testing a trained network again: on its own images, or on others."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 
 from clothing_lightning.data.inspection import inspect_images
 from clothing_lightning.data.label_mapping import LabelMapping, map_labels
+from clothing_lightning.data.locations import data_folder
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.data.selection import clipped_boxes
 from clothing_lightning.data.table import SPLITS, read_cells
@@ -131,7 +131,7 @@ def own_images(
 
 def _root(run: "StoredRun", given: str | None) -> Path:
     """Where the images are said to be, were, or are below the data's folder now."""
-    data = Path(os.environ.get("CLOTHING_DATA") or "data")
+    data = data_folder()
     recorded = run.tags.get("image_root")
     before = [Path(recorded)] if recorded else []
     below = data / (before[0].name if before else run.experiment)

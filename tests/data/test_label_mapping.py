@@ -24,8 +24,8 @@ def test_a_given_class_goes_before_the_name() -> None:
     [
         (["Tee"], r"'Tee' is not LABEL=CLASS"),
         (["=Dress"], r"'=Dress' is not LABEL=CLASS"),
-        (["Tea=Dress"], r"'Tea' is no label of the data\. Closest: Tee"),
-        (["Tee=Tshirt"], r"'Tshirt' is no class of the run\. Closest: T-Shirt"),
+        (["Tea=Dress"], r"'Tea' is no label of the data\. Closest names: Tee"),
+        (["Tee=Tshirt"], r"'Tshirt' is no class of the run\. Closest names: T-Shirt"),
         (["Tee=zzz"], r"'zzz' is no class of the run\. There are Dress, T-Shirt"),
         (["Tee=Dress", "Tee=T-Shirt"], r"'Tee' is given twice, as 'Dress' and"),
     ],

@@ -19,6 +19,7 @@ from PIL import Image
 from clothing_lightning.data.dataset import Batch, EpochSampler
 from clothing_lightning.data.options import Preprocessing, Split
 from clothing_lightning.data.table import Annotations, counts
+from clothing_lightning.datamodules import base
 from clothing_lightning.datamodules.clothing_dataset import ClothingDataset
 from clothing_lightning.errors import ConfigError, DataError, ImageError
 
@@ -61,6 +62,18 @@ def test_table_has_splits_digests_and_further_columns(
     # 14, 10 and 16 images; one of each goes to the test and one or two to val.
     assert data.train_counts == counts(data.table)["train"].to_list()
     assert sum(data.train_counts) == 32
+
+
+def test_split_has_a_fingerprint(
+    tiny_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tiny_dataset()
+    data = module(root)
+    assert data.split_digest == module(root).split_digest
+    assert data.split_digest != module(root, split=HALVES).split_digest
+    # It takes a second where there are many images.
+    monkeypatch.setattr(base, "split_digest", None)
+    assert len(data.split_digest) == 16
 
 
 def test_part_is_in_the_order_of_the_batches(tiny_dataset: MakeDataset) -> None:
@@ -480,7 +493,7 @@ def test_nothing_is_dropped_from_sound_images(tiny_dataset: MakeDataset) -> None
 
 def test_misspelt_label_to_exclude_is_told(tiny_dataset: MakeDataset) -> None:
     data = module(tiny_dataset(), exclude_labels=("Drss",))
-    with pytest.raises(DataError, match=r"has the label 'Drss'\. Closest: Dress"):
+    with pytest.raises(DataError, match=r"has the label 'Drss'\. Closest names: Dress"):
         _ = data.table
     # What just does not occur is no mistake.
     assert module(tiny_dataset(name="other"), exclude_labels=("Skip",)).class_names
