@@ -1,3 +1,3 @@
 """Find out which image classifier is best on your clothing photos, and its cost."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
