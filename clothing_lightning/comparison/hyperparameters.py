@@ -1,11 +1,12 @@
 """What runs were made of: which settings make a recipe, how recipes differ."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
+
+from clothing_lightning.tracking.names import without_repeat
 
 SEED, SPLIT_SEED, FOLD = "seed_everything", "data.split.seed", "data.fold"
 CHECKPOINT = "checkpoint"
@@ -20,9 +21,6 @@ OF_THE_MACHINE = (
 )
 """Settings that say where a training runs, not what is trained."""
 
-_REPEAT = re.compile(
-    r"[\s,_-]*(?:split[\s_-]?)?(?:seed|fold)[\s_-]?\d+(?: of \d+)?$", re.IGNORECASE
-)
 _SETTINGS_IN_A_TITLE = 2
 
 
@@ -50,15 +48,6 @@ def seeds_of(params: Mapping[str, str]) -> str:
     """Seeds of a run, such as ``seed 0, split seed 1``."""
     parts = {"seed": SEED, "split seed": SPLIT_SEED}
     return ", ".join(f"{n} {params[key]}" for n, key in parts.items() if key in params)
-
-
-def without_repeat(name: str) -> str:
-    """Name of a run without the seed or fold at its end."""
-    while shorter := _REPEAT.sub("", name):
-        if shorter == name:
-            break
-        name = shorter
-    return name
 
 
 def titles(models: Sequence[Sequence[Named]]) -> list[str]:

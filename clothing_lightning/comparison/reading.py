@@ -11,7 +11,6 @@ from clothing_lightning.comparison.hyperparameters import (
     FOLD,
     recipe_of,
     seeds_of,
-    without_repeat,
 )
 from clothing_lightning.comparison.pooling import TRAIN_AND_VAL, RunPredictions
 from clothing_lightning.comparison.storing import COMPARES_TAG
@@ -19,6 +18,7 @@ from clothing_lightning.data.progress import with_progress
 from clothing_lightning.data.table import read_cells
 from clothing_lightning.errors import ConfigError, DataError, RunError
 from clothing_lightning.metrics.classification_report import check_predictions
+from clothing_lightning.tracking.names import without_repeat
 from clothing_lightning.tracking.read import (
     EVALUATES_TAG,
     StoredRun,

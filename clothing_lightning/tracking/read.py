@@ -3,10 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clothing_lightning.errors import RunError
+from clothing_lightning.tracking.names import without_repeat
+from clothing_lightning.tracking.settings import hyperparameters
 from clothing_lightning.tracking.store import (
     client,
     existing_client,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 GROUP_TAG = "series"
 EVALUATES_TAG = "evaluates"  # of a run that tests the network of another
+PARENT_TAG = "mlflow.parentRunId"  # MLflow's, of a run that belongs to a group
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,10 @@ class StoredRun:
         status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
         tags: What it was marked with.
         metrics: The last value of each.
-        params: Settings, flat.
+        params: Settings that it began with, flat.
         experiment_id: Of the experiment that it belongs to.
         started: When, in milliseconds since 1970.
+        artifact_uri: Where its artifacts are.
     """
 
     run_id: str
@@ -49,6 +54,12 @@ class StoredRun:
     params: dict[str, str]
     experiment_id: str
     started: int
+    artifact_uri: str
+
+    @property
+    def start_time(self) -> str:
+        """When it was started, for people: date, hour and minute of this time zone."""
+        return f"{datetime.fromtimestamp(self.started / 1000):%Y-%m-%d %H:%M}"
 
     @property
     def split_digest(self) -> str | None:
@@ -59,6 +70,11 @@ class StoredRun:
     def group(self) -> str | None:
         """Of a run that stands for several: what they are, as JSON."""
         return self.tags.get(GROUP_TAG)
+
+    @property
+    def hyperparameters(self) -> dict[str, str]:
+        """The settings that it ended with: a resumed run may have begun with others."""
+        return hyperparameters(self.params, self.tags)
 
     @property
     def experiment(self) -> str:
@@ -73,9 +89,8 @@ class StoredRun:
         """
         import mlflow
 
-        info = client(tracking_uri()).get_run(self.run_id).info
         try:
-            if folder := local_path(info.artifact_uri):
+            if folder := local_path(self.artifact_uri):
                 return (folder / path).resolve(strict=True)
             found = mlflow.artifacts.download_artifacts(
                 run_id=self.run_id,
@@ -118,46 +133,58 @@ class StoredRun:
         return staged if staged.is_file() else self.artifact("checkpoints/last.ckpt")
 
 
-def find_run(reference: str) -> StoredRun:
+def find_run(reference: str, *, to_resume: bool = False) -> StoredRun:
     """Find a run by its id, a unique prefix of it, its name, or a checkpoint's path.
+
+    Args:
+        reference: The id, prefix, name or path.
+        to_resume: Whether the run is to be continued. Of several runs of one name the
+            only finished one is found, or the only unfinished one to continue.
 
     Raises:
         RunError: If there is none, or more than one.
     """
-    found = [run for run in all_runs() if run_matches(run, reference)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    every = all_runs()
+    matching = [run for run in every if run_matches(run, reference)]
+    if not matching:
         raise RunError(
-            f"run '{reference}' is not in {shown_uri()}.{_near(reference)} Give the "
-            "id, the start of it, the name, or a checkpoint; mlflow ui shows them all."
+            f"run '{reference}' is not in {shown_uri()}.{_near(reference, every)} Give "
+            "the id, the start of it, the name, or a checkpoint; mlflow ui shows them "
+            "all."
         )
-    each = [one for run in found for one in (children(run.run_id) or [run])]
-    told = ", ".join(f"{run.run_id[:8]} ({run.name})" for run in each)
-    raise RunError(f"run '{reference}' may be any of {told}. Give the start of an id.")
+    preferred = [run for run in matching if (run.status == "FINISHED") != to_resume]
+    if len(preferred) == 1 and len({run.name for run in matching}) == 1:
+        return preferred[0]
+    if len(matching) == 1:
+        return matching[0]
+    each = [one for run in matching for one in (_members(run, every) or [run])]
+    described = ", ".join(
+        f"{run.run_id[:8]} ({run.name}, {run.start_time}, {run.status})" for run in each
+    )
+    raise RunError(
+        f"run '{reference}' may be any of {described}. Give the start of an id."
+    )
 
 
-def _near(reference: str) -> str:
+def _near(reference: str, every: Sequence[StoredRun]) -> str:
     """What else may have been meant."""
     if reference and Path(reference).exists():
         return " It is a file or folder: the run comes first."
-    from clothing_lightning.comparison.hyperparameters import without_repeat
-
-    names = sorted({run.name for run in all_runs() if run.group is None})
+    names = sorted({run.name for run in every if run.group is None})
     repeats = [name for name in names if without_repeat(name) == reference]
     return (
         f" Closest names: {listed(repeats)}." if repeats else closest(reference, names)
     )
 
 
+def _members(group: StoredRun, every: Sequence[StoredRun]) -> list[StoredRun]:
+    return [run for run in every if run.tags.get(PARENT_TAG) == group.run_id]
+
+
 def children(run_id: str) -> list[StoredRun]:
     """Runs that belong to one that stands for several, the newest first."""
-    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-    store = client(tracking_uri())
-    experiment = store.get_run(run_id).info.experiment_id
-    wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'"
-    return [_stored_run(run) for run in store.search_runs([experiment], wanted)]
+    experiment = existing_client().get_run(run_id).info.experiment_id
+    return all_runs([experiment], f"tags.`{PARENT_TAG}` = '{run_id}'")
 
 
 def _stored_run(run: "Run") -> StoredRun:
@@ -171,6 +198,7 @@ def _stored_run(run: "Run") -> StoredRun:
         dict(run.data.params),
         str(info.experiment_id),
         int(info.start_time),
+        str(info.artifact_uri),
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from clothing_lightning.errors import RunError
 from clothing_lightning.tracking.read import find_run
-from clothing_lightning.tracking.run import RunWriter
+from clothing_lightning.tracking.run import RunWriter, Status
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -30,7 +30,23 @@ def test_a_name_that_two_runs_bear_is_refused_with_their_ids() -> None:
     with pytest.raises(RunError, match="'resnet18' may be any of") as caught:
         find_run("resnet18")
     for run in (first, second):
-        assert f"{run.run_id[:8]} (resnet18)" in str(caught.value)
+        started = find_run(run.run_id).start_time
+        told = f"{run.run_id[:8]} (resnet18, {started}, FINISHED)"
+        assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("ended", ["FAILED", "KILLED"])
+def test_of_runs_of_one_name_the_finished_one_is_meant_or_the_one_to_resume(
+    ended: Status,
+) -> None:
+    done, broken = finished("resnet18"), RunWriter("clothes", "resnet18")
+    broken.finish(ended)
+    assert find_run("resnet18").run_id == done.run_id
+    assert find_run("resnet18", to_resume=True).run_id == broken.run_id
+    finished("resnet18")
+    with pytest.raises(RunError, match=rf"resnet18, 20\d\d-.* \d\d:\d\d, {ended}\)"):
+        find_run("resnet18")
+    assert find_run("resnet18", to_resume=True).run_id == broken.run_id
 
 
 @pytest.mark.parametrize(
@@ -85,5 +101,5 @@ def test_of_runs_that_stand_for_several_those_are_named() -> None:
         tags = {"mlflow.parentRunId": parent.run_id}
         child = RunWriter("clothes", f"net, seed {number}", tags=tags)
         child.finish("FINISHED")
-    with pytest.raises(RunError, match=r"may be any of .*\(net, seed 1\), .*seed 0\)"):
+    with pytest.raises(RunError, match=r"any of .*\(net, seed 1, .*\(net, seed 0, "):
         find_run("net")

@@ -1,0 +1,16 @@
+"""Names of runs, in which repeats of one training differ by a seed or fold alone."""
+
+import re
+
+_REPEAT = re.compile(
+    r"[\s,_-]*(?:split[\s_-]?)?(?:seed|fold)[\s_-]?\d+(?: of \d+)?$", re.IGNORECASE
+)
+
+
+def without_repeat(name: str) -> str:
+    """Name of a run without the seed or fold at its end."""
+    while shorter := _REPEAT.sub("", name):
+        if shorter == name:
+            break
+        name = shorter
+    return name
