@@ -1,24 +1,22 @@
 """Fetching a file, checked before it gets its name.
 
-It is written as ``name.part`` and renamed at the end, so that what has the final name
-is whole.
+A file is written as ``name.part`` and renamed at the end, so that what has the final
+name is whole.
 """
 
 import hashlib
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import IO, cast
 from urllib import request
 from urllib.error import HTTPError
 
 from clothing_lightning.data.progress import with_progress
-from clothing_lightning.data.unpacking import extract
 from clothing_lightning.errors import DownloadError, StorageError, UserError
-
-__all__ = ["Archive", "download", "extract"]
 
 _CHUNK_BYTES = 1 << 18
 
@@ -28,93 +26,115 @@ class Archive:
     """A file on a server.
 
     Attributes:
-        url: Its address, http or https.
-        sha256: Of its content, in hexadecimal; None if its publisher may change it.
-        filename: Its name on disk.
+        url: The address, http or https.
+        sha256: The checksum of the content, in hexadecimal; None for a zip archive
+            that its publisher may change.
+        filename: The name of the file on disk.
+        max_bytes: The most that the file may hold; a larger one is not fetched.
     """
 
     url: str
     sha256: str | None
     filename: str
+    max_bytes: int
 
-    def fetch(self, folder: Path) -> Path:
-        """Download to a folder what is not there yet; see ``download``."""
-        return download(self.url, folder / self.filename, sha256=self.sha256)
+    def fetch(self, folder: Path, *, timeout_s: float = 30) -> Path:
+        """Download the file into a folder, unless it is there.
 
+        A file that is there is checked as a fetched one is, and never replaced: by
+        its checksum; where none is known, by the size that the server tells; where
+        the server tells none, by being a zip archive, whose end holds its directory.
 
-def download(
-    url: str, destination: Path, *, sha256: str | None, timeout_s: float = 30
-) -> Path:
-    """Fetch a file, unless it is there.
+        Args:
+            folder: The folder to write to; it is made if need be.
+            timeout_s: The longest silence of the server that is waited for.
 
-    A file that is there is checked first, by SHA-256, or where none is known by the
-    size that the server tells. It is never replaced.
+        Returns:
+            The path of the file.
 
-    Args:
-        url: Address, http or https.
-        destination: The file to write; folders above it are made.
-        sha256: What its content must hash to, in hexadecimal.
-        timeout_s: Longest silence of the server.
+        Raises:
+            DownloadError: If the server cannot be reached or breaks off, or the file
+                is too large or not the expected one. What was fetched is removed.
+            StorageError: If the file cannot be read or written.
+        """
+        if not self.url.startswith(("http://", "https://")):
+            raise DownloadError(
+                f"{self.url}: the address has to start with http:// or https://."
+            )
+        file = folder / self.filename
+        part = folder / f"{self.filename}.part"
+        try:
+            if file.exists():
+                self._check_present(file, timeout_s)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._receive(part, timeout_s)
+                part.replace(file)
+        except UserError:
+            raise
+        except OSError as err:
+            raise StorageError(f"{file}: cannot be read or written ({err}).") from err
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        return file
 
-    Returns:
-        The destination.
+    def _check_present(self, file: Path, timeout_s: float) -> None:
+        if not file.is_file():
+            raise DownloadError(f"{file}: is no file. Move it away and run again.")
+        size = None
+        if self.sha256 is None:
+            with _response(self.url, timeout_s) as response:
+                size = response.length
+        if problem := self._problem(file, size):
+            raise DownloadError(
+                f"{file}: {problem}. Move the file away and run again to download it "
+                f"from {self.url}."
+            )
 
-    Raises:
-        DownloadError: If the server cannot be reached or breaks off, or the file is
-            not the expected one. What was fetched is removed.
-        StorageError: If the file cannot be read or written.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise DownloadError(
-            f"{url}: the address has to start with http:// or https://."
-        )
-    part = destination.with_name(destination.name + ".part")
-    try:
-        if destination.exists():
-            _check_present(url, destination, sha256, timeout_s)
-        else:
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            actual = _fetch(url, part, timeout_s)
-            _check_fetched(url, actual, sha256)
-            part.replace(destination)
-    except UserError:
-        raise
-    except OSError as err:
-        raise StorageError(
-            f"{destination}: cannot be read or written ({err})."
-        ) from err
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-    return destination
+    def _problem(self, file: Path, size: int | None) -> str:
+        """What shows that a file is not the expected one; empty if nothing does."""
+        if self.sha256 is not None:
+            with file.open("rb") as content:
+                actual = hashlib.file_digest(content, "sha256").hexdigest()
+            if actual != self.sha256.lower():
+                return f"SHA-256 is {actual}, expected {self.sha256}"
+        elif size is None:
+            if not zipfile.is_zipfile(file):
+                return "is no zip archive, or was cut short"
+        elif (actual_size := file.stat().st_size) != size:
+            return f"size in bytes is {actual_size}, expected {size}"
+        return ""
 
+    def _receive(self, part: Path, timeout_s: float) -> None:
+        """Write what the server sends, and check it."""
+        received = 0
+        with part.open("wb") as file, _response(self.url, timeout_s) as response:
+            size = response.length
+            self._check_size(size or 0)
+            chunks = iter(lambda: response.read(_CHUNK_BYTES), b"")
+            for chunk in with_progress(chunks, part.stem, total=size, size=len):
+                received += len(chunk)
+                self._check_size(received)
+                _write(file, chunk)
+        if size is not None and received != size:
+            raise DownloadError(
+                f"{self.url}: the transfer broke off after {received:,} of {size:,} "
+                "bytes. What had arrived was removed; run again."
+            )
+        if problem := self._problem(part, size):
+            raise DownloadError(
+                f"{self.url}: {problem}. The file was removed; run again to download "
+                "it. If it comes out the same, its publisher has changed it."
+            )
 
-def _check_fetched(url: str, actual: str, sha256: str | None) -> None:
-    if sha256 is not None and actual != sha256.lower():
-        raise DownloadError(
-            f"{url}: SHA-256 is {actual}, expected {sha256}. The file was removed; run "
-            "again to download it. If it comes out the same, its publisher has "
-            "changed it."
-        )
-
-
-def _check_present(url: str, file: Path, sha256: str | None, timeout_s: float) -> None:
-    """Compare a file on disk with what is to be downloaded."""
-    if not file.is_file():
-        raise DownloadError(f"{file}: is no file. Move it away and run again.")
-    if sha256 is not None:
-        what, expected = "SHA-256", sha256.lower()
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-    else:
-        with _response(url, timeout_s) as response:
-            what, expected = "size in bytes", str(response.length or "unknown")
-        found = str(file.stat().st_size)
-    if found != expected:
-        raise DownloadError(
-            f"{file}: {what} is {found}, expected {expected}. Move the file away and "
-            f"run again to download it from {url}."
-        )
+    def _check_size(self, size: int) -> None:
+        if size > self.max_bytes:
+            raise DownloadError(
+                f"{self.url}: is larger than the {self.max_bytes:,} bytes that were "
+                "expected at most, and was not kept. Check the address, or download "
+                "the file by hand."
+            )
 
 
 @contextmanager
@@ -146,29 +166,12 @@ def _response(url: str, timeout_s: float) -> Iterator[HTTPResponse]:
     except UserError:
         raise
     except (OSError, HTTPException, ValueError) as err:
-        reason = getattr(err, "reason", None) or err
+        broke_off = isinstance(err, IncompleteRead)
+        reason = "it broke off" if broke_off else getattr(err, "reason", None) or err
         raise DownloadError(
             f"{url}: the transfer failed ({reason}). Check the address and the "
             "connection, then run again."
         ) from err
-
-
-def _fetch(url: str, part: Path, timeout_s: float) -> str:
-    """Write what the server sends; return its SHA-256."""
-    digest = hashlib.sha256()
-    with part.open("wb") as file, _response(url, timeout_s) as response:
-        expected = response.length
-        chunks = iter(lambda: response.read(_CHUNK_BYTES), b"")
-        for chunk in with_progress(chunks, part.stem, total=expected, size=len):
-            digest.update(chunk)
-            _write(file, chunk)
-        received = file.tell()
-    if expected is not None and received != expected:
-        raise DownloadError(
-            f"{url}: the transfer broke off after {received:,} of {expected:,} bytes. "
-            "What had arrived was removed; run again."
-        )
-    return digest.hexdigest()
 
 
 def _write(file: IO[bytes], chunk: bytes) -> None:

@@ -4,21 +4,23 @@ import csv
 import shutil
 from pathlib import Path
 
-from clothing_lightning.data.download import Archive, extract
+from clothing_lightning.data.download import Archive
+from clothing_lightning.data.unpacking import extract
 from clothing_lightning.errors import DownloadError
 
+MAX_BYTES = 8 << 30  # Kaggle's originals take about 6 GB
+MAX_FILES = 20_000
 # Its publisher's repository as an archive, which is packed anew now and then: so no
 # checksum, and what is in it is counted instead.
 PUBLIC_ARCHIVE = Archive(
     url="https://github.com/alexeygrigorev/clothing-dataset/archive/refs/heads/master.zip",
     sha256=None,
     filename="clothing-dataset-master.zip",
+    max_bytes=MAX_BYTES,
 )
 KAGGLE_NAME = "agrigorev/clothing-dataset-full"
 ROWS = 5403
 IMAGES = 5398  # named in the rows; others lie beside them
-MAX_BYTES = 8 << 30  # Kaggle's originals take about 6 GB
-MAX_FILES = 20_000
 
 
 def download_archive(root: Path, archive: Archive) -> None:

@@ -25,6 +25,7 @@ CLASSES = (
     "Ankle boot",
 )
 SERVER = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+MAX_BYTES = 32 << 20  # the largest file takes 26 MB
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of dataset-fashion-mnist
 
 
@@ -94,7 +95,8 @@ class FashionMNIST(PhotoDataModule):
         for file in (file for part in FILES.values() for file in part):
             name = f"{file.name}.gz"
             if name in missing:
-                Archive(f"{SERVER}/{name}", file.gz_sha256, name).fetch(root)
+                url = f"{SERVER}/{name}"
+                Archive(url, file.gz_sha256, name, MAX_BYTES).fetch(root)
         return root
 
 

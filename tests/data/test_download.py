@@ -1,6 +1,8 @@
 import hashlib
+import io
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,11 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from clothing_lightning.data.download import Archive, download
+from clothing_lightning.data.download import Archive
 from clothing_lightning.errors import DownloadError, StorageError
 
-CONTENT = bytes(range(256)) * 4096
+
+def zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("photo.jpg", content)
+    return file.getvalue()
+
+
+CONTENT = zipped(bytes(range(256)) * 4096)
+SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def download(url: str, file: Path, sha256: str | None, max_bytes: int = SIZE) -> Path:
+    return Archive(url, sha256, file.name, max_bytes).fetch(file.parent)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -27,15 +42,28 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path == "/silent":
             threading.Event().wait(1)
-        elif self.path in ("/good", "/broken", "/unsized"):
+        elif self.path in ("/good", "/broken"):
             self.send_response(200)
-            if self.path != "/unsized":
-                self.send_header("Content-Length", str(len(CONTENT)))
-            self.end_headers()
-            with suppress(ConnectionError):  # the client may have gone
-                self.wfile.write(CONTENT[:1000] if self.path == "/broken" else CONTENT)
+            self.send_header("Content-Length", str(SIZE))
+            self.send(CONTENT[:1000] if self.path == "/broken" else CONTENT)
+        elif self.path in ("/unsized", "/unsized-broken"):
+            # The end of the connection is the end of the file.
+            self.send_response(200)
+            self.send(CONTENT[:1000] if self.path == "/unsized-broken" else CONTENT)
+        elif self.path in ("/chunked", "/chunked-broken"):
+            self.protocol_version = "HTTP/1.1"
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.send_header("Connection", "close")
+            end = b"" if self.path == "/chunked-broken" else b"0\r\n\r\n"
+            self.send(b"%x\r\n%s\r\n" % (SIZE, CONTENT) + end)
         else:
             self.send_error(404)
+
+    def send(self, body: bytes) -> None:
+        self.end_headers()
+        with suppress(ConnectionError):  # the client may have gone
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -61,7 +89,7 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("sha256", [SHA256, SHA256.upper(), None])
-@pytest.mark.parametrize("page", ["good", "moved", "unsized"])
+@pytest.mark.parametrize("page", ["good", "moved", "unsized", "chunked"])
 def test_downloads_the_whole_file_under_its_name(
     server: str, tmp_path: Path, page: str, sha256: str | None
 ) -> None:
@@ -71,17 +99,37 @@ def test_downloads_the_whole_file_under_its_name(
     assert files(tmp_path) == ["a.zip", "new"]
 
 
-def test_archive_is_fetched_into_the_folder(server: str, tmp_path: Path) -> None:
-    file = Archive(f"{server}/good", SHA256, "a.zip").fetch(tmp_path)
-    assert file == tmp_path / "a.zip"
-    assert file.read_bytes() == CONTENT
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("broken", rf"the transfer broke off after 1,000 of {SIZE:,} bytes"),
+        ("chunked-broken", r"the transfer failed \(it broke off\)"),
+        ("unsized-broken", r"is no zip archive, or was cut short\. The file was rem"),
+    ],
+)
+def test_broken_transfer_leaves_nothing(
+    server: str, tmp_path: Path, page: str, message: str
+) -> None:
+    with pytest.raises(DownloadError, match=f"/{page}: {message}"):
+        download(f"{server}/{page}", tmp_path / "a.zip", sha256=None)
+    assert files(tmp_path) == []
 
 
-def test_broken_transfer_leaves_nothing(server: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        DownloadError, match=r"/broken: the transfer broke off after 1,000 of 1,048,576"
-    ):
-        download(f"{server}/broken", tmp_path / "a.zip", sha256=None)
+def test_checksum_tells_where_an_unsized_transfer_was_cut(
+    server: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DownloadError, match=rf"SHA-256 is .*, expected {SHA256}\."):
+        download(f"{server}/unsized-broken", tmp_path / "a.zip", SHA256)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("page", ["good", "unsized", "chunked"])
+def test_file_larger_than_expected_is_not_kept(
+    server: str, tmp_path: Path, page: str
+) -> None:
+    message = rf"/{page}: is larger than the 1,000 bytes that were expected at most"
+    with pytest.raises(DownloadError, match=message):
+        download(f"{server}/{page}", tmp_path / "a.zip", SHA256, max_bytes=1000)
     assert files(tmp_path) == []
 
 
@@ -114,8 +162,9 @@ def test_refused_connection_is_named(tmp_path: Path) -> None:
 
 
 def test_silent_server_is_given_up(server: str, tmp_path: Path) -> None:
+    archive = Archive(f"{server}/silent", None, "a.zip", SIZE)
     with pytest.raises(DownloadError, match=r"the transfer failed \(timed out\)"):
-        download(f"{server}/silent", tmp_path / "a.zip", sha256=None, timeout_s=0.05)
+        archive.fetch(tmp_path, timeout_s=0.05)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://a.org/b", "a.zip", ""])
@@ -147,7 +196,7 @@ def test_good_file_on_disk_is_not_fetched_again(tmp_path: Path) -> None:
     ("sha256", "message"),
     [
         (SHA256, rf"a\.zip: SHA-256 is [0-9a-f]{{64}}, expected {SHA256}\. Move"),
-        (None, r"a\.zip: size in bytes is 4, expected 1048576\. Move the file away"),
+        (None, rf"a\.zip: size in bytes is 4, expected {SIZE}\. Move the file away"),
     ],
 )
 def test_bad_file_on_disk_is_an_error_and_kept(
@@ -160,14 +209,16 @@ def test_bad_file_on_disk_is_an_error_and_kept(
     assert file.read_bytes() == b"mine"
 
 
-def test_file_on_disk_without_checksum_is_compared_by_size(
-    server: str, tmp_path: Path
+@pytest.mark.parametrize("page", ["good", "unsized", "chunked"])
+def test_file_that_was_fetched_without_checksum_is_used_again(
+    server: str, tmp_path: Path, page: str
 ) -> None:
-    file = tmp_path / "a.zip"
-    file.write_bytes(CONTENT)
-    assert download(f"{server}/good", file, sha256=None) == file
-    with pytest.raises(DownloadError, match="expected unknown"):
-        download(f"{server}/unsized", file, sha256=None)
+    file = download(f"{server}/{page}", tmp_path / "a.zip", sha256=None)
+    assert download(f"{server}/{page}", file, sha256=None) == file
+    file.write_bytes(CONTENT[:1000])
+    with pytest.raises(DownloadError, match=r"a\.zip: .* Move the file away"):
+        download(f"{server}/{page}", file, sha256=None)
+    assert file.stat().st_size == 1000
 
 
 def test_folder_in_the_way_is_an_error(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clothing_lightning.data.download import extract
+from clothing_lightning.data.unpacking import extract
 from clothing_lightning.errors import DownloadError, StorageError, UserError
 
 ROOM = 1_000_000
