@@ -1,17 +1,19 @@
 """Where runs are kept."""
 
-import fcntl
 import logging
 import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse, urlsplit
 
+from filelock import FileLock
+
+from clothing_lightning.data.caches import cache_folder
 from clothing_lightning.errors import RunError, StorageError
 
 if TYPE_CHECKING:
@@ -160,15 +162,14 @@ def _answering_at_once() -> Iterator[None]:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Keep another process from making the tables of the default store meanwhile."""
-    if not is_default_store():
+    with ExitStack() as locked:
+        if is_default_store():
+            # Not in the store's folder, whose files DVC counts. Where no lock can be
+            # had, for want of a home to write in, nobody else is likely to be there.
+            with suppress(OSError):
+                cache_folder().mkdir(parents=True, exist_ok=True)
+                locked.enter_context(FileLock(cache_folder() / "mlflow.lock"))
         yield
-        return
-    folder = os.open(FOLDER, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def first_line(err: BaseException) -> str:
