@@ -10,9 +10,10 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python \
 export NO_ALBUMENTATIONS_UPDATE = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: help demo test lint unit smoke ui runs reference server lint-docker clean
+.PHONY: help demo test lint unit smoke ui runs architecture reference server lint-docker \
+	clean
 help:            ## what there is
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 .venv/uv:
 	$(PYTHON) -m venv .venv
@@ -32,12 +33,12 @@ demo: .venv/user  ## train and test on drawn images: no data set, no network
 
 test: lint unit  ## lint, types, tests: everything that CI runs beside the smoke training
 
-lint: .venv/dev
+lint: .venv/dev  ## ruff and mypy, as the hooks of pre-commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: .venv/dev
+unit: .venv/dev  ## the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
 		--dist loadfile --no-loadscope-reorder
 
@@ -51,6 +52,9 @@ smoke: .venv/dev  ## fit every experiment for two batches, on real photos if CLO
 runs: .venv/runs  ## fetch the reference runs into mlruns/: no account, no network
 	@$(BIN)/dvc pull || { echo "make runs: not fetched, see above. If mlruns/ holds runs of" \
 		"your own, which stay as they are, move it away: mv mlruns my-runs" >&2; exit 2; }
+
+architecture: .venv/dev  ## draw docs/images/architecture.svg from the imports
+	$(BIN)/python docs/architecture.py
 
 reference: .venv/runs  ## train the reference runs again: CLOTHING_DATA, and hours
 	$(BIN)/python docs/reference_runs.py train build/reference

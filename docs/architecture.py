@@ -95,6 +95,12 @@ def folder_of(module: str) -> str:
     return DOORS
 
 
+def front_doors() -> list[str]:
+    """The commands: ``python -m clothing_lightning.<name>``."""
+    names = [file.stem for file in (ROOT / PACKAGE).glob("[a-z]*.py")]
+    return sorted(name for name in names if folder_of(name) == DOORS)
+
+
 def folder_imports(imports: Iterable[Arrow]) -> Counter[Arrow]:
     """How many imports run from each folder to each other one."""
     arrows = (
@@ -241,9 +247,7 @@ def title_and_text(folder: str) -> tuple[str, str]:
     if folder in FLOORS[-1]:
         return " · ".join(sorted(FLOORS[-1])), "Every folder stands on these files."
     if folder == DOORS:
-        files = (ROOT / PACKAGE).glob("[a-z]*.py")
-        names = sorted(f.stem for f in files if folder_of(f.stem) == DOORS)
-        return DOORS, " · ".join(names)
+        return DOORS, " · ".join(front_doors())
     module = ast.parse((ROOT / PACKAGE / folder / "__init__.py").read_text("utf-8"))
     return f"{folder}/", (ast.get_docstring(module) or "").partition("\n")[0]
 
