@@ -1,81 +1,13 @@
 """What is odd about a data set: tables in, tables out, nothing is read or printed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from clothing_lightning.data.audit_issues import Issue, issues
-from clothing_lightning.data.near_duplicates import NearDuplicates
+from clothing_lightning.data.audit_issues import issues
+from clothing_lightning.data.audit_types import Audit, Source
 from clothing_lightning.data.table import SPLITS, counts, group_overlap
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is audited.
-
-    Attributes:
-        name: Of the data set.
-        root: Folder that paths are relative to.
-        table: Annotation table with ``sha256``, and ``split`` if it can be made.
-        inspected: ``width``, ``height`` and ``phash`` by path.
-        unreadable: ``path``, ``label`` and ``reason``.
-        findings: Counts of what the data module left out.
-        near: Of one of each set of identical files.
-        size_px: Side of the images that the network is given.
-        group_noun: What a group is, such as a sender.
-        split_error: Why there is no split, or empty.
-        remarks: What is particular to the data set.
-    """
-
-    name: str
-    root: str
-    table: pd.DataFrame
-    inspected: pd.DataFrame
-    unreadable: pd.DataFrame
-    findings: Mapping[str, int]
-    near: NearDuplicates
-    size_px: int = 224
-    group_noun: str = "group"
-    split_error: str = ""
-    remarks: tuple[Issue, ...] = ()
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What was found.
-
-    Attributes:
-        source: What was looked at.
-        counts: Images by class; a column for each split, or one for all.
-        images: The table with ``width``, ``height``, ``short_px`` and ``ratio`` (long
-            by short side).
-        duplicates: Images whose file is there more than once, by ``set``.
-        pairs: Identical and nearly identical images, those to look at first first.
-        leaks: Images of val and test that are also trained on: ``identical`` files,
-            and identical or ``nearly`` identical ones.
-        groups_shared: Share of val and test from a group that is trained on too.
-        issues: What is to be put right first.
-    """
-
-    source: Source
-    counts: pd.DataFrame
-    images: pd.DataFrame
-    duplicates: pd.DataFrame
-    pairs: pd.DataFrame
-    leaks: dict[str, dict[str, int]]
-    groups_shared: dict[str, float]
-    issues: list[Issue] = field(default_factory=list)
-
-    @property
-    def near_table(self) -> pd.DataFrame:
-        """Nearly identical images only, the most similar first, as in the CSV file."""
-        near = self.pairs[~self.pairs["identical"]]
-        columns = ["path", "label", "split", "group"]
-        sides = [f"{name}_{side}" for name in columns for side in ("a", "b")]
-        order = [*sides[:2], "distance", "similarity", "mirrored", *sides[2:]]
-        return near.sort_values("similarity", ascending=False, kind="stable")[order]
 
 
 def audit(source: Source) -> Audit:

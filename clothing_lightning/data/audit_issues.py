@@ -1,18 +1,11 @@
 """The sentences of an audit: what was found, and what is to be done about it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 
-from clothing_lightning.wording import listed
-
-if TYPE_CHECKING:
-    from clothing_lightning.data.audit import Audit
-
-Weight = Literal["put right", "look at", "know"]
-WEIGHTS: tuple[Weight, ...] = ("put right", "look at", "know")
+from clothing_lightning.data.audit_types import WEIGHTS, Audit, Issue, Weight
+from clothing_lightning.wording import counted, joined, listed
 
 FEW_IMAGES, FEW_TESTED = 50, 10
 IMBALANCED = 10.0
@@ -21,27 +14,12 @@ _NAMED = 5
 _CORRECT = "in corrections.csv"
 
 
-@dataclass(frozen=True)
-class Issue:
-    """Something odd.
-
-    Attributes:
-        weight: ``put right`` before training; ``look at`` and decide; ``know``.
-        what: What was found, a sentence with numbers.
-        todo: What is to be done, a sentence; may be empty.
-    """
-
-    weight: Weight
-    what: str
-    todo: str
-
-
-def issues(found: "Audit") -> list[Issue]:
+def issues(found: Audit) -> list[Issue]:
     """Everything that is odd, what is to be put right first."""
     return sorted(_issues(found), key=lambda issue: WEIGHTS.index(issue.weight))
 
 
-def _issues(found: "Audit") -> Iterator[Issue]:
+def _issues(found: Audit) -> Iterator[Issue]:
     if found.source.split_error:
         yield Issue("put right", "There is no split.", found.source.split_error)
     yield from _unreadable(found.source.unreadable)
@@ -57,13 +35,13 @@ def _unreadable(unreadable: pd.DataFrame) -> Iterator[Issue]:
     if len(unreadable):
         yield Issue(
             "put right",
-            f"{_number(len(unreadable), 'image')} cannot be read.",
+            f"{counted(len(unreadable), 'image')} cannot be read.",
             "Replace or remove the files (unreadable.csv says why), or train without "
             "them: --data.init_args.on_unreadable drop.",
         )
 
 
-def _leaks(found: "Audit") -> Iterator[Issue]:
+def _leaks(found: Audit) -> Iterator[Issue]:
     identical, nearly = found.leaks["identical"], found.leaks["nearly"]
     if any(identical.values()):
         yield Issue(
@@ -87,28 +65,28 @@ def _leaks(found: "Audit") -> Iterator[Issue]:
         parts = [f"{share:.0%} of the {name}" for name, share in shared.items()]
         yield Issue(
             "look at",
-            f"{' and '.join(parts)} images are from a {group} whose images are trained "
+            f"{joined(parts)} images are from a {group} whose images are trained "
             "on as well.",
             f"To know how it does on a new {group}, keep each on one side: "
             "--data.init_args.split.method grouped.",
         )
 
 
-def _copies(found: "Audit") -> Iterator[Issue]:
+def _copies(found: Audit) -> Iterator[Issue]:
     pairs = found.pairs
     conflicts = pairs[pairs["labels_differ"]]
     same, near = (int((conflicts["identical"] == kind).sum()) for kind in (True, False))
     if same:
         yield Issue(
             "put right",
-            f"{_number(same, 'file')} {_is(same)} there again with another label.",
+            f"{counted(same, 'file')} {_is(same)} there again with another label.",
             f"Write the right label of both {_CORRECT}; drop_duplicates leaves both "
             "out.",
         )
     if near:
         yield Issue(
             "look at",
-            f"{_number(near, 'pair')} of nearly identical images {_is(near)} labelled "
+            f"{counted(near, 'pair')} of nearly identical images {_is(near)} labelled "
             "differently.",
             f"Compare them on the page, and write the right labels {_CORRECT}.",
         )
@@ -117,7 +95,7 @@ def _copies(found: "Audit") -> Iterator[Issue]:
         more = len(found.duplicates) - sets
         yield Issue(
             "look at",
-            f"{_number(more, 'image')} {_is(more)} a copy of another file "
+            f"{counted(more, 'image')} {_is(more)} a copy of another file "
             "(duplicates.csv).",
             "Leave copies out: --data.init_args.drop_duplicates true.",
         )
@@ -125,7 +103,7 @@ def _copies(found: "Audit") -> Iterator[Issue]:
     if pairs_near:
         yield Issue(
             "look at",
-            f"{_number(pairs_near, 'pair')} of images {_is(pairs_near)} nearly the "
+            f"{counted(pairs_near, 'pair')} of images {_is(pairs_near)} nearly the "
             "same (near_duplicates.csv).",
             "Compare them on the page: is one a copy of the other?",
         )
@@ -139,7 +117,7 @@ def _copies(found: "Audit") -> Iterator[Issue]:
         )
 
 
-def _class_issues(found: "Audit") -> Iterator[Issue]:
+def _class_issues(found: Audit) -> Iterator[Issue]:
     totals = found.counts.sum(axis=1)
     alike = pd.Series(totals.index.astype(str), totals.index)
     plain = alike.str.casefold().str.replace(r"[\W_]+", "", regex=True)
@@ -153,8 +131,8 @@ def _class_issues(found: "Audit") -> Iterator[Issue]:
     few = totals[totals < FEW_IMAGES].sort_values()
     tested = found.counts.get("test", totals)
     hardly = tested[(tested < FEW_TESTED) & ~tested.index.isin(few.index)]
-    named = [f"{label} ({count})" for label, count in few.items()]
-    if named:
+    if len(few):
+        named = [f"{label} ({count})" for label, count in few.items()]
         yield Issue(
             "look at",
             f"Classes with fewer than {FEW_IMAGES} images: {_some(named)}.",
@@ -182,7 +160,7 @@ def _class_issues(found: "Audit") -> Iterator[Issue]:
         )
 
 
-def _size_issues(found: "Audit") -> Iterator[Issue]:
+def _size_issues(found: Audit) -> Iterator[Issue]:
     short, size = found.images["short_px"], found.source.size_px
     tiny, small = int((short < size / 2).sum()), int((short < size).sum())
     if tiny:
@@ -192,14 +170,14 @@ def _size_issues(found: "Audit") -> Iterator[Issue]:
             todo = f"Most are: try --data.init_args.image_size {suited}."
         yield Issue(
             "look at",
-            f"{_number(tiny, 'image')} {_is(tiny)} far smaller than the network's "
+            f"{counted(tiny, 'image')} {_is(tiny)} far smaller than the network's "
             f"{size} px: less than half.",
             todo,
         )
     if small > tiny:
         yield Issue(
             "know",
-            f"{_number(small - tiny, 'image')} {_is(small - tiny)} somewhat smaller "
+            f"{counted(small - tiny, 'image')} {_is(small - tiny)} somewhat smaller "
             f"than the network's {size} px.",
             "",
         )
@@ -207,7 +185,7 @@ def _size_issues(found: "Audit") -> Iterator[Issue]:
     if long:
         yield Issue(
             "look at",
-            f"{_number(long, 'image')} {_is(long)} more than {ELONGATED:g} times as "
+            f"{counted(long, 'image')} {_is(long)} more than {ELONGATED:g} times as "
             "long as wide, or the other way round.",
             "The network is given the middle: see on the page whether the garment is "
             "there.",
@@ -230,18 +208,14 @@ def _left_out(findings: Mapping[str, int]) -> Iterator[Issue]:
             yield Issue(weight, f"{count:,} {what}.", _ADVICE.get(what, ""))
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _is(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
 def _of_splits(numbers: Mapping[str, int]) -> str:
     parts = [f"{count:,} of the {split}" for split, count in numbers.items() if count]
-    return f"{' and '.join(parts)} images {_is(sum(numbers.values()))}"
+    return f"{joined(parts)} images {_is(sum(numbers.values()))}"
 
 
-def _some(names: "list[str] | pd.Index[str]") -> str:
+def _some(names: Iterable[object]) -> str:
     return listed([str(name) for name in names], _NAMED)

@@ -12,8 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from clothing_lightning.data.audit import Audit, size_facts
-from clothing_lightning.data.audit_issues import ELONGATED, WEIGHTS
+from clothing_lightning.data.audit import size_facts
+from clothing_lightning.data.audit_issues import ELONGATED
+from clothing_lightning.data.audit_types import WEIGHTS, Audit
 from clothing_lightning.data.decoding import read_image
 from clothing_lightning.errors import ImageError
 from clothing_lightning.reports.audit_text import HEADINGS, summary

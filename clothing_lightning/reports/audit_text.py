@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clothing_lightning.data.audit import Audit, size_facts
-from clothing_lightning.data.audit_issues import WEIGHTS
+from clothing_lightning.data.audit import size_facts
+from clothing_lightning.data.audit_types import WEIGHTS, Audit
 
 HEADINGS = {
     "put right": "To put right before training",

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clothing_lightning.data.audit import Audit, Source, audit, leaked, size_facts
-from clothing_lightning.data.audit_issues import Issue
+from clothing_lightning.data.audit import audit, leaked, size_facts
+from clothing_lightning.data.audit_types import Audit, Issue, Source
 from clothing_lightning.data.near_duplicates import NearDuplicates
 
 NEAR = ["path_a", "path_b", "distance", "mirrored", "similarity"]
