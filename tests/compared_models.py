@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.comparison.pooling import Comparison, RunPredictions, compared
+from clothing_lightning.comparison.pooling import pool
+from clothing_lightning.comparison.predictions import Comparison, RunPredictions
 
 EPOCHS = 6
 
@@ -52,7 +53,7 @@ def comparison(
                     RunPredictions(
                         run_id=f"{number:04x}{seed:02x}{split:02x}" + "0" * 24,
                         name=f"{name}, seed {seed}",
-                        recipe={
+                        hyperparameters={
                             "model.backbone": name,
                             "trainer.max_epochs": str(EPOCHS + number % 2),
                         },
@@ -65,7 +66,7 @@ def comparison(
                         history=_history(rng, skill),
                     )
                 )
-    return compared(runs)
+    return pool(runs)
 
 
 def _manifest(

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import compare
-from clothing_lightning.comparison.storing import COMPARES_TAG
-from clothing_lightning.tracking.read import all_runs
+from clothing_lightning.tracking.read import COMPARES_TAG, all_runs
 from tests.stored_runs import store_run
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -81,6 +80,19 @@ def test_a_comparison_is_kept_as_a_run_and_not_compared_itself(
     assert kept[0].status == "FINISHED"
     ranking = pd.read_csv(workplace / "reports" / "clothes" / "comparison.csv")
     assert len(ranking) == 2
+
+
+def test_a_comparison_that_is_interrupted_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    two_models()
+    monkeypatch.setattr("shutil.copy", interrupt)
+    assert compare.main(["good", "bad"]) == 130
+    (kept,) = [run for run in all_runs() if COMPARES_TAG in run.tags]
+    assert kept.status == "KILLED"
 
 
 def test_latencies_that_cannot_be_measured_are_told(

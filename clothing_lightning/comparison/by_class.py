@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.comparison.pooling import Comparison, Model
+from clothing_lightning.comparison.predictions import Comparison, Model
 from clothing_lightning.metrics.classification_report import ratio
 
 

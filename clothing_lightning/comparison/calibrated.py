@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.comparison.pooling import (
+from clothing_lightning.comparison.predictions import (
     Comparison,
     Model,
     Repeat,
@@ -106,6 +106,8 @@ def _of_first_run(
 ) -> "pd.Series[str]":
     """Id of the first run that tested an image, which is whose prediction counts."""
     tested = {
-        content: run.run_id for run in reversed(runs) for content in run.tested.index
+        content: run.run_id
+        for run in reversed(runs)
+        for content in run.predictions_by_content.index
     }
     return contents.map(tested)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from clothing_lightning.comparison.calibrated import Calibrated
-from clothing_lightning.comparison.pooling import Model
+from clothing_lightning.comparison.predictions import Model
 from clothing_lightning.metrics.registry import COLUMNS
 from clothing_lightning.reports import style
 

@@ -1,17 +1,16 @@
-"""What runs were made of: which settings make a recipe, how recipes differ."""
+"""Which settings make a model of a run, and how those of models differ."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
+from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.tracking.names import without_repeat
+from clothing_lightning.tracking.read import StoredRun
+from clothing_lightning.tracking.settings import CONTENT, FILES
 
 SEED, SPLIT_SEED, FOLD = "seed_everything", "data.split.seed", "data.fold"
-CHECKPOINT = "checkpoint"
-"""Setting of evaluations of another checkpoint than the best of a run."""
-
 OF_THE_MACHINE = (
     *("data.num_workers", "data.root", "data.download"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes"),
@@ -24,24 +23,22 @@ OF_THE_MACHINE = (
 _SETTINGS_IN_A_TITLE = 2
 
 
-class Named(NamedTuple):
-    """A run, as far as a title needs it."""
+def compared_settings(run: StoredRun) -> dict[str, str]:
+    """The settings that make a run's model; runs with the same are one model.
 
-    name: str
-    run_id: str
-    recipe: Mapping[str, str]
-
-
-def recipe_of(params: Mapping[str, str]) -> dict[str, str]:
-    """Settings without seeds, and what only says where the training runs.
-
-    Of a fold it stays how many there are: so many leave so much to train on.
+    Seeds and what says where a training runs are left out. Files are told by their
+    content where the run has recorded it, else by their path. Of a fold it stays how
+    many there are: so many leave so much to train on.
     """
     apart = {SEED, SPLIT_SEED, *OF_THE_MACHINE}
-    found = {key: value for key, value in params.items() if key not in apart}
-    if FOLD in found:
-        found[FOLD] = f"one of {found[FOLD].rpartition(' ')[2]}"
-    return found
+    settings = {k: v for k, v in run.hyperparameters.items() if k not in apart}
+    for name in FILES:
+        content = run.tags.get(f"{CONTENT}{name}")
+        if content and name in settings:
+            settings[name] = f"content {content}"
+    if FOLD in settings:
+        settings[FOLD] = f"one of {settings[FOLD].rpartition(' ')[2]}"
+    return settings
 
 
 def seeds_of(params: Mapping[str, str]) -> str:
@@ -50,11 +47,11 @@ def seeds_of(params: Mapping[str, str]) -> str:
     return ", ".join(f"{n} {params[key]}" for n, key in parts.items() if key in params)
 
 
-def titles(models: Sequence[Sequence[Named]]) -> list[str]:
+def titles(models: Sequence[Sequence[RunPredictions]]) -> list[str]:
     """A short title for each model, none of them twice.
 
     Args:
-        models: The runs of each, at least one.
+        models: The runs of each model, at least one.
 
     Returns:
         The name that most of its runs have, without seeds; where several models have
@@ -64,39 +61,39 @@ def titles(models: Sequence[Sequence[Named]]) -> list[str]:
         Counter(without_repeat(run.name) for run in runs).most_common(1)[0][0]
         for runs in models
     ]
-    found = []
+    named = []
     for stem, runs in zip(stems, models, strict=True):
         alike = [
-            others[0].recipe
+            others[0].hyperparameters
             for other, others in zip(stems, models, strict=True)
             if other == stem
         ]
-        found.append(f"{stem}{_apart(runs[0].recipe, alike)}")
-    twice = {title for title, count in Counter(found).items() if count > 1}
+        named.append(f"{stem}{_apart(runs[0].hyperparameters, alike)}")
+    twice = {title for title, count in Counter(named).items() if count > 1}
     return [
         f"{title} {runs[0].run_id[:8]}" if title in twice else title
-        for title, runs in zip(found, models, strict=True)
+        for title, runs in zip(named, models, strict=True)
     ]
 
 
-def _apart(recipe: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> str:
-    """The settings that tell a recipe from others of its name, if they are few."""
+def _apart(settings: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> str:
+    """The settings that tell a model from others of its name, if they are few."""
     keys = list(dict.fromkeys(key for each in alike for key in each))
     differing = [key for key in keys if len({each.get(key) for each in alike}) > 1]
     if not 0 < len(differing) <= _SETTINGS_IN_A_TITLE:
         return ""
-    told = [f"{k.rpartition('.')[2]} {recipe.get(k, 'unset')}" for k in differing]
-    return f" ({', '.join(told)})"
+    few = [f"{k.rpartition('.')[2]} {settings.get(k, 'unset')}" for k in differing]
+    return f" ({', '.join(few)})"
 
 
-def differences(recipes: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
-    """Settings that are not the same in all recipes.
+def differences(settings: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """Settings that are not the same in all models.
 
     Args:
-        recipes: By title.
+        settings: The settings of each model, by its title.
 
     Returns:
         Settings in the index, titles in the columns; NaN where one is not set.
     """
-    table = pd.DataFrame({title: dict(recipe) for title, recipe in recipes.items()})
+    table = pd.DataFrame({title: dict(each) for title, each in settings.items()})
     return table[table.nunique(axis=1, dropna=False) > 1].sort_index()

@@ -11,7 +11,7 @@ from clothing_lightning.comparison import tables as tables
 from clothing_lightning.comparison.cost_figure import NAMED, cost_figure
 from clothing_lightning.comparison.page_data import Photo, as_json, page_data
 from clothing_lightning.comparison.pareto import front
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking
 from clothing_lightning.comparison.text import (
     COST_NAMES,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from clothing_lightning.comparison.pooling import Comparison, Model
+from clothing_lightning.comparison.predictions import Comparison, Model
 from clothing_lightning.comparison.ranking import ALPHA, Ranking
 from clothing_lightning.data.decoding import MAX_PIXELS
 

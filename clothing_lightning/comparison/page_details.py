@@ -12,7 +12,7 @@ from clothing_lightning.comparison import tables as tables
 from clothing_lightning.comparison.by_class import f1_by_class
 from clothing_lightning.comparison.calibrated import Calibrated, calibrated
 from clothing_lightning.comparison.hyperparameters import differences
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking
 from clothing_lightning.comparison.slices import slices
 from clothing_lightning.reports.inline_svg import inline_svg
@@ -125,8 +125,8 @@ def curves_section(ranking: Ranking) -> str:
 
 def settings_section(ranking: Ranking) -> str:
     """What differs between the settings of the models, and only that."""
-    recipes = {s.model.title: s.model.runs[0].recipe for s in ranking.models}
-    differing = differences(recipes)
+    models = [ranked.model for ranked in ranking.models]
+    differing = differences({m.title: m.runs[0].hyperparameters for m in models})
     if differing.empty:
         return "<p>No setting differs.</p>"
     return tables.differences_table(differing)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clothing_lightning.comparison.pooling import Comparison, Model
+from clothing_lightning.comparison.predictions import Comparison, Model
 from clothing_lightning.metrics.bootstrap import Bootstrap, Scores, bootstrap
 from clothing_lightning.metrics.intervals import clustered_wilson
 from clothing_lightning.metrics.significance import (

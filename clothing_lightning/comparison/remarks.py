@@ -1,24 +1,20 @@
 """What a reader must know of the runs before believing their ranking."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clothing_lightning.comparison.shared_images import named
+from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.wording import listed
 
-if TYPE_CHECKING:
-    from clothing_lightning.comparison.pooling import RunPredictions
+UNEQUAL = 1.1  # ratio of numbers of images from which it is remarked
 
-UNEQUAL = 1.1
-
-Models = Mapping[str, Sequence[Sequence["RunPredictions"]]]
+Models = Mapping[str, Sequence[Sequence[RunPredictions]]]
 """Repeats of each model by its title; each repeat is its folds, or one run."""
 
 
-def of_seeds(
-    title: str, repeats: Mapping[tuple[str, object], Mapping[object, "RunPredictions"]]
+def repeat_remarks(
+    title: str, repeats: Mapping[tuple[str, object], Mapping[object, RunPredictions]]
 ) -> list[str]:
     """Say where the same settings and seeds came with other images."""
     by_seeds: dict[str, list[RunPredictions]] = {}
@@ -26,27 +22,27 @@ def of_seeds(
         by_seeds.setdefault(seeds, []).append(next(iter(folds.values())))
     twice = [runs for runs in by_seeds.values() if len(runs) > 1]
     return [
-        f"{title}: {listed([named(run) for run in runs])} have the same settings and "
+        f"{title}: {listed([run.label for run in runs])} have the same settings and "
         "seeds, and other test images. They count as repeats of one model."
         for runs in twice
     ]
 
 
-def of_preprocessing(models: Models) -> list[str]:
+def preprocessing_remarks(models: Models) -> list[str]:
     """Say where test images were not prepared alike."""
-    told = _unlike(models, lambda run: run.preprocessing)
+    unlike = _unlike(models, lambda run: run.preprocessing)
     what = "Test images were not prepared alike, which is part of what is compared"
-    return [f"{what}: {told}."] if told else []
+    return [f"{what}: {unlike}."] if unlike else []
 
 
-def of_machines(models: Models) -> list[str]:
+def machine_remarks(models: Models) -> list[str]:
     """Say where training times are not of the same machine."""
-    told = _unlike(models, lambda run: run.machine)
-    return [f"Training times are of different machines: {told}."] if told else []
+    unlike = _unlike(models, lambda run: run.machine)
+    return [f"Training times are of different machines: {unlike}."] if unlike else []
 
 
-def _unlike(models: Models, what: Callable[["RunPredictions"], str]) -> str:
-    """Who has which, where not all have the same; else empty."""
+def _unlike(models: Models, what: Callable[[RunPredictions], str]) -> str:
+    """Which models have which value, where not all have the same; else empty."""
     ways: dict[str, list[str]] = {}
     for title, repeats in models.items():
         for way in sorted({what(run) for folds in repeats for run in folds}):
@@ -56,13 +52,13 @@ def _unlike(models: Models, what: Callable[["RunPredictions"], str]) -> str:
     return "; ".join(f"{way} ({listed(who)})" for way, who in ways.items())
 
 
-def of_training(models: Models) -> list[str]:
-    """Say where models learnt from much fewer images than others."""
+def training_remarks(models: Models) -> list[str]:
+    """Say where models were trained on much fewer images than others."""
     sizes = {
-        title: float(np.mean([run.trained for folds in repeats for run in folds]))
+        title: float(np.mean([run.train_count for folds in repeats for run in folds]))
         for title, repeats in models.items()
     }
     if max(sizes.values()) <= UNEQUAL * min(sizes.values()):
         return []
-    told = listed([f"{title} {size:,.0f}" for title, size in sizes.items()])
-    return [f"The models were trained on unequal numbers of images: {told}."]
+    counts = listed([f"{title} {size:,.0f}" for title, size in sizes.items()])
+    return [f"The models were trained on unequal numbers of images: {counts}."]

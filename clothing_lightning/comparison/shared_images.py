@@ -1,88 +1,59 @@
 """The images on which models can be compared: tested by all, learnt by none."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import pandas as pd
 
+from clothing_lightning.comparison.predictions import PooledPredictions, RunPredictions
 from clothing_lightning.errors import DataError
 from clothing_lightning.metrics.classification_report import class_names
-from clothing_lightning.wording import joined, listed
+from clothing_lightning.wording import counted, joined, listed
 
-if TYPE_CHECKING:
-    from clothing_lightning.comparison.pooling import RunPredictions
+FEW = 100  # images, of which is said that they decide little
 
-FEW = 100
-
-
-@dataclass(frozen=True)
-class Tested:
-    """What one repeat of a model was tested on.
-
-    Attributes:
-        runs: One, or one for each fold.
-        table: Predictions: ``path``, ``label``, classes; content in the index.
-    """
-
-    runs: tuple["RunPredictions", ...]
-    table: pd.DataFrame
-
-    @classmethod
-    def of(cls, folds: "Sequence[RunPredictions]") -> "Tested":
-        """Put the folds of a cross-validation together, or take one run."""
-        # A class that a fold did not know has probability 0 there.
-        table = pd.concat([fold.tested for fold in folds]).fillna(0.0)
-        return cls(tuple(folds), table[~table.index.duplicated()])
-
-    @cached_property
-    def contents(self) -> frozenset[str]:
-        """The images."""
-        return frozenset(self.table.index)
+Pooled = dict[str, list[PooledPredictions]]
+"""Repeats of each model by its title."""
 
 
-Tables = dict[str, list[Tested]]
-
-
-def leave_out_learnt(tables: Tables, remarks: list[str]) -> None:
+def leave_out_learnt_images(pooled: Pooled, remarks: list[str]) -> None:
     """Take images out of every test set that their own run has learnt from."""
     leaked: set[str] = set()
-    for repeats in tables.values():
+    for repeats in pooled.values():
         for repeat in repeats:
             learnt = frozenset().union(*(_own_leaks(run) for run in repeat.runs))
             if learnt:
                 path = str(repeat.table.loc[min(learnt), "path"])
                 remarks.append(
-                    f"{named(repeat.runs[0])} was tested on "
-                    f"{_images(len(learnt))} that it had learnt from, such as "
+                    f"{repeat.runs[0].label} was tested on "
+                    f"{counted(len(learnt), 'image')} that it had learnt from, such as "
                     f"{path}. They are left out for all."
                 )
             leaked |= learnt
-    for repeats in tables.values():
+    for repeats in pooled.values():
         repeats[:] = [_without(repeat, leaked) for repeat in repeats]
 
 
-def _own_leaks(run: "RunPredictions") -> frozenset[str]:
-    return run.learnt & frozenset(run.tested.index)
+def _own_leaks(run: RunPredictions) -> frozenset[str]:
+    return run.learnt_contents & frozenset(run.predictions_by_content.index)
 
 
-def _without(repeat: Tested, contents: set[str]) -> Tested:
+def _without(repeat: PooledPredictions, contents: set[str]) -> PooledPredictions:
     if repeat.contents.isdisjoint(contents):
         return repeat
     return replace(repeat, table=repeat.table[~repeat.table.index.isin(contents)])
 
 
-def agree_on_labels(tables: Tables, remarks: list[str]) -> None:
+def agree_on_labels(pooled: Pooled, remarks: list[str]) -> None:
     """Leave out images that are labelled differently, or with a class not all know."""
-    every = [repeat for repeats in tables.values() for repeat in repeats]
+    every = [repeat for repeats in pooled.values() for repeat in repeats]
     labels = pd.concat([repeat.table["label"] for repeat in every])
     labels = labels.reset_index().drop_duplicates()
     differing = labels["sha256"][labels["sha256"].duplicated()]
     if not differing.empty:
         both = labels["label"][labels["sha256"] == differing.iloc[0]]
         remarks.append(
-            f"{_images(differing.nunique())} {_have(differing.nunique())} different "
+            f"{counted(differing.nunique(), 'image has', 'images have')} different "
             f"labels in different runs, such as {listed(sorted(both))}. Left out."
         )
     known = [frozenset(class_names(repeat.table)) for repeat in every]
@@ -95,34 +66,34 @@ def agree_on_labels(tables: Tables, remarks: list[str]) -> None:
             "are left out; to choose among fewer is easier."
         )
     out = set(differing) | set(odd)
-    for repeats in tables.values():
+    for repeats in pooled.values():
         repeats[:] = [_without(repeat, out) for repeat in repeats]
 
 
-def on_the_same_sets(tables: Tables, remarks: list[str]) -> Tables | None:
+def on_the_same_sets(pooled: Pooled, remarks: list[str]) -> Pooled | None:
     """Keep repeats whose whole test set every model was tested on."""
-    sets = [{repeat.contents for repeat in repeats} for repeats in tables.values()]
+    sets = [{repeat.contents for repeat in repeats} for repeats in pooled.values()]
     common = set.intersection(*sets) - {frozenset()}
     if not common:
         return None
     left_out = {
         title: [repeat for repeat in repeats if repeat.contents not in common]
-        for title, repeats in tables.items()
+        for title, repeats in pooled.items()
     }
-    told = [named(run) for each in left_out.values() for r in each for run in r.runs]
-    if told:
+    runs = [run.label for each in left_out.values() for r in each for run in r.runs]
+    if runs:
         remarks.append(
             "Models are compared on the test sets that they have in common. Runs "
-            f"with another set are left out: {listed(told)}. To compare those, name "
+            f"with another set are left out: {listed(runs)}. To compare those, name "
             "them alone."
         )
     return {
         title: [repeat for repeat in repeats if repeat.contents in common]
-        for title, repeats in tables.items()
+        for title, repeats in pooled.items()
     }
 
 
-def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
+def on_shared_images(pooled: Pooled, remarks: list[str]) -> Pooled:
     """Keep the images that all models tested.
 
     Of a model the repeats that tested all of them; if none did, each image once, by the
@@ -133,36 +104,36 @@ def on_shared_images(tables: Tables, remarks: list[str]) -> Tables:
     """
     tested = {
         title: frozenset().union(*(repeat.contents for repeat in repeats))
-        for title, repeats in tables.items()
+        for title, repeats in pooled.items()
     }
     shared = frozenset.intersection(*tested.values())
     if not shared:
         raise DataError(" ".join([_nothing_in_common(tested), *remarks]))
     whole = {
         title: [repeat for repeat in repeats if shared <= repeat.contents]
-        for title, repeats in tables.items()
+        for title, repeats in pooled.items()
     }
     order = sorted(shared)
     sizes = listed([f"{title} {len(each):,}" for title, each in tested.items()])
     remarks.append(
         f"The models were tested on different images ({sizes}). They are compared on "
         f"the {len(shared):,} that all of them tested."
-        + _once([t for t, r in tables.items() if len(r) > 1 and not whole[t]])
+        + _once([t for t, r in pooled.items() if len(r) > 1 and not whole[t]])
         + (" So few decide little." if len(shared) < FEW else "")
         + _better_without(tested, len(shared))
     )
-    remarks += _learnt_by_others(tables, shared)
-    found = {}
-    for title, repeats in tables.items():
+    remarks += _learnt_by_others(pooled, shared)
+    kept = {}
+    for title, repeats in pooled.items():
         if 0 < len(whole[title]) < len(repeats):
             partial = [r for r in repeats if not shared <= r.contents]
-            told = listed([named(run) for repeat in partial for run in repeat.runs])
-            remarks.append(f"Left out, since they did not test all of these: {told}.")
-        found[title] = [
+            runs = listed([run.label for repeat in partial for run in repeat.runs])
+            remarks.append(f"Left out, since they did not test all of these: {runs}.")
+        kept[title] = [
             replace(repeat, table=repeat.table.loc[order])
             for repeat in whole[title] or [_pieced_together(repeats)]
         ]
-    return found
+    return kept
 
 
 def _once(titles: Sequence[str]) -> str:
@@ -175,11 +146,11 @@ def _once(titles: Sequence[str]) -> str:
     )
 
 
-def _pieced_together(repeats: Sequence[Tested]) -> Tested:
+def _pieced_together(repeats: Sequence[PooledPredictions]) -> PooledPredictions:
     """Each image once, by the first repeat that tested it."""
     table = pd.concat([repeat.table for repeat in repeats]).fillna(0.0)
     runs = tuple(run for repeat in repeats for run in repeat.runs)
-    return Tested(runs, table[~table.index.duplicated()])
+    return PooledPredictions(runs, table[~table.index.duplicated()])
 
 
 def _better_without(tested: Mapping[str, frozenset[str]], shared: int) -> str:
@@ -196,18 +167,20 @@ def _better_without(tested: Mapping[str, frozenset[str]], shared: int) -> str:
     return f" Without {title} it would be {others[title]:,}: name the runs to compare."
 
 
-def _learnt_by_others(tables: Tables, shared: frozenset[str]) -> list[str]:
+def _learnt_by_others(pooled: Pooled, shared: frozenset[str]) -> list[str]:
     """Name runs that were trained on images that others were tested on."""
-    told: dict[str, int] = {}
-    for title, repeats in tables.items():
-        mine = frozenset().union(*(r.learnt for repeat in repeats for r in repeat.runs))
-        for other, theirs in tables.items():
+    overlaps: dict[str, int] = {}
+    for title, repeats in pooled.items():
+        runs = [run for repeat in repeats for run in repeat.runs]
+        learnt = frozenset().union(*(run.learnt_contents for run in runs))
+        for other, theirs in pooled.items():
             tests = frozenset().union(*(repeat.contents for repeat in theirs))
-            if other != title and (both := (tests & mine) - shared):
-                told[f"{title} on {_images(len(both))} of {other}'s test"] = len(both)
-    if not told:
+            if other != title and (both := (tests & learnt) - shared):
+                images = counted(len(both), "image")
+                overlaps[f"{title} on {images} of {other}'s test"] = len(both)
+    if not overlaps:
         return []
-    most = sorted(told, key=lambda each: -told[each])
+    most = sorted(overlaps, key=lambda each: -overlaps[each])
     few = most if len(most) < 3 else [most[0], f"likewise {len(most) - 1} more pairs"]
     return [
         f"Trained on what others are tested on: {joined(few)}. None of these images is "
@@ -225,22 +198,9 @@ def _nothing_in_common(tested: Mapping[str, frozenset[str]]) -> str:
                 break
         else:
             groups.append([title])
-    told = "; ".join(listed(group) for group in groups)
+    alike = "; ".join(listed(group) for group in groups)
     return (
         f"{listed(list(tested))}: no image was tested by all of them. Compare those "
-        f"that share images by naming them: {told}. Or test them on the same data with "
-        "evaluate."
+        f"that share images by naming them: {alike}. Or test them on the same data "
+        "with evaluate."
     )
-
-
-def named(run: "RunPredictions") -> str:
-    """Name and start of the id."""
-    return f"{run.name} ({run.run_id[:8]})"
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
-
-
-def _have(count: int) -> str:
-    return "has" if count == 1 else "have"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.metrics.intervals import clustered_wilson
 
 OTHER = "other"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from clothing_lightning.comparison.pooling import RunPredictions
+from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.comparison.ranking import (
     ALPHA,
     COSTS,

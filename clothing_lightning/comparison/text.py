@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clothing_lightning.comparison.pareto import front
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import COSTS, RankedModel, Ranking, Score
 from clothing_lightning.metrics.registry import COLUMNS
 from clothing_lightning.wording import joined

@@ -1,10 +1,15 @@
 """How long one image takes in the networks of runs, on this machine."""
 
+import math
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import nn
 
+from clothing_lightning.comparison.predictions import RunPredictions
+from clothing_lightning.comparison.ranking import COSTS
 from clothing_lightning.errors import UserError
 from clothing_lightning.inference.checkpoint import untrained
 from clothing_lightning.network_analysis.latency import latency
@@ -51,3 +56,26 @@ def time_networks(
     median_ms = {each.name: each.median_ms for each in timed}
     found = {run_id: median_ms[kind] for run_id, kind in kinds.items()}
     return found, on_machine(timed[0].device, timed[0].threads), told
+
+
+def with_latencies(
+    runs: Sequence[RunPredictions], stored: "Sequence[StoredRun]"
+) -> tuple[list[RunPredictions], str, list[str]]:
+    """Measure the latencies of runs, and give them to the runs as a metric.
+
+    Args:
+        runs: The runs that are compared.
+        stored: The same runs in the store, and maybe others.
+
+    Returns:
+        The runs, what they were measured on, and remarks about runs that could not be
+        measured.
+    """
+    ids = {run.run_id for run in runs}
+    sys.stderr.write("Measuring latency: about 5 s for each network.\n")
+    times, machine, remarks = time_networks([r for r in stored if r.run_id in ids])
+    timed = []
+    for run in runs:
+        took = {COSTS["latency_ms"]: times.get(run.run_id, math.nan)}
+        timed.append(replace(run, metrics={**(run.metrics or {}), **took}))
+    return timed, machine, remarks

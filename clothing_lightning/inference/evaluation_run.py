@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from clothing_lightning import __version__
-from clothing_lightning.comparison.hyperparameters import CHECKPOINT
 from clothing_lightning.data.table import digest
 from clothing_lightning.inference.checkpoint import BEST
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.reports.classification import write_classification_report
-from clothing_lightning.tracking.read import EVALUATES_TAG
+from clothing_lightning.tracking.read import CHECKPOINT, EVALUATES_TAG
 from clothing_lightning.tracking.run import RunWriter
 
 if TYPE_CHECKING:

@@ -14,3 +14,8 @@ def without_repeat(name: str) -> str:
             break
         name = shorter
     return name
+
+
+def name_and_id(name: str, run_id: str) -> str:
+    """Name of a run and the start of its id, as messages show it."""
+    return f"{name} ({run_id[:8]})"

@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.errors import RunError
-from clothing_lightning.tracking.names import without_repeat
+from clothing_lightning.errors import ConfigError, RunError
+from clothing_lightning.tracking.names import name_and_id, without_repeat
 from clothing_lightning.tracking.settings import hyperparameters
 from clothing_lightning.tracking.store import (
     client,
     existing_client,
     first_line,
+    is_server,
     local_path,
     shown_uri,
     staging_folder,
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
 GROUP_TAG = "series"
 EVALUATES_TAG = "evaluates"  # of a run that tests the network of another
+COMPARES_TAG = "compares"  # of a run that keeps a comparison of others
+CHECKPOINT = "checkpoint"  # parameter of a run that tests another than the best one
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's, of a run that belongs to a group
+
+RUN_ID = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,18 @@ class StoredRun:
     def start_time(self) -> str:
         """When it was started, for people: date, hour and minute of this time zone."""
         return f"{datetime.fromtimestamp(self.started / 1000):%Y-%m-%d %H:%M}"
+
+    @property
+    def label(self) -> str:
+        """The name of the run and the start of its id."""
+        return name_and_id(self.name, self.run_id)
+
+    @property
+    def url(self) -> str | None:
+        """Where a browser finds the run; None if there is no server."""
+        if not is_server(uri := shown_uri()):
+            return None
+        return f"{uri}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
 
     @property
     def split_digest(self) -> str | None:
@@ -101,7 +118,7 @@ class StoredRun:
             missing = isinstance(err, FileNotFoundError)
             reason = "" if missing else f" ({first_line(err)})"
             raise RunError(
-                f"run {self.name} ({self.run_id[:8]}): has no artifact '{path}'. It "
+                f"run {self.label}: has no artifact '{path}'. It "
                 "ended before it was written, or it was removed, or the run was handed "
                 f"on without it{reason}."
             ) from err
@@ -157,7 +174,7 @@ def find_run(reference: str, *, to_resume: bool = False) -> StoredRun:
         return preferred[0]
     if len(matching) == 1:
         return matching[0]
-    each = [one for run in matching for one in (_members(run, every) or [run])]
+    each = [one for run in matching for one in (members(run, every) or [run])]
     described = ", ".join(
         f"{run.run_id[:8]} ({run.name}, {run.start_time}, {run.status})" for run in each
     )
@@ -177,7 +194,8 @@ def _near(reference: str, every: Sequence[StoredRun]) -> str:
     )
 
 
-def _members(group: StoredRun, every: Sequence[StoredRun]) -> list[StoredRun]:
+def members(group: StoredRun, every: Sequence[StoredRun]) -> list[StoredRun]:
+    """Runs that belong to one that stands for several, among all runs of the store."""
     return [run for run in every if run.tags.get(PARENT_TAG) == group.run_id]
 
 
@@ -225,6 +243,44 @@ def all_runs(
         token = page.token
         if not token:
             return runs
+
+
+def runs_by_id(run_ids: Sequence[str]) -> dict[str, StoredRun]:
+    """The runs of some ids, without those that are not in the store."""
+    known = [f"'{run_id}'" for run_id in run_ids if RUN_ID.fullmatch(run_id)]
+    if not known:
+        return {}
+    runs = all_runs(condition=f"attributes.run_id IN ({', '.join(known)})")
+    return {run.run_id: run for run in runs}
+
+
+def experiment_runs(name: str, condition: str) -> list[StoredRun]:
+    """Runs of an experiment, the newest first.
+
+    Args:
+        name: The name of the experiment.
+        condition: MLflow's filter; may be empty.
+
+    Raises:
+        RunError: If there is no such experiment.
+        ConfigError: If MLflow does not understand the condition.
+    """
+    from mlflow.exceptions import MlflowException
+
+    store = existing_client()
+    experiment = store.get_experiment_by_name(name)
+    if experiment is None:
+        known = sorted(each.name for each in store.search_experiments())
+        raise RunError(
+            f"'{name}' is not in {shown_uri()}, which has {', '.join(known)}."
+        )
+    try:
+        return all_runs([experiment.experiment_id], condition)
+    except MlflowException as err:
+        raise ConfigError(
+            f"{condition!r} is not understood ({first_line(err)}). Write it as in "
+            'MLflow\'s search, such as "metrics.`test/accuracy` > 0.8".'
+        ) from err
 
 
 def run_matches(run: StoredRun, reference: str) -> bool:

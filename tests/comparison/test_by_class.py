@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from clothing_lightning.comparison.by_class import f1_by_class
-from clothing_lightning.comparison.pooling import Comparison, Repeat
+from clothing_lightning.comparison.predictions import Comparison, Repeat
 from clothing_lightning.metrics.classification_report import per_class
 from tests.compared_models import comparison
 

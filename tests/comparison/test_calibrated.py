@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clothing_lightning.comparison.calibrated import calibrated
-from clothing_lightning.comparison.pooling import RunPredictions, compared
+from clothing_lightning.comparison.pooling import pool
+from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
@@ -49,12 +50,12 @@ def test_images_of_a_fold_get_the_temperature_of_that_fold() -> None:
         replace(run, fold=f"{number} of 2", seeds="seed 0")
         for number, run in enumerate(found.models[0].runs[::2])
     ]
-    pooled = compared(runs)
+    pooled = pool(runs)
     (model,) = pooled.models
     (repeat,) = model.repeats
     scaled = np.empty(repeat.probabilities.shape)
     for run in runs:
-        rows = pooled.images["sha256"].isin(run.tested.index).to_numpy()
+        rows = pooled.images["sha256"].isin(run.predictions_by_content.index).to_numpy()
         scaled[rows] = tempered(repeat.probabilities[rows], own_temperature(run))
     expected = expected_calibration_error(scaled, pooled.labels)
     assert len(scaled) == 120

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from clothing_lightning.comparison import figures as figures
 from clothing_lightning.comparison.by_class import f1_by_class
 from clothing_lightning.comparison.calibrated import calibrated
-from clothing_lightning.comparison.pooling import Comparison, Model
+from clothing_lightning.comparison.predictions import Comparison, Model
 from tests.compared_models import EPOCHS, comparison
 
 CLASSES = [f"Long-sleeved class {n}" for n in range(18)]

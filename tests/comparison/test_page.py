@@ -16,7 +16,7 @@ from PIL import Image
 
 from clothing_lightning.comparison import page_data as comparison_data
 from clothing_lightning.comparison.page import comparison_page
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking, rank
 from clothing_lightning.comparison.tables import DASH, signed
 from tests.compared_models import comparison

@@ -17,7 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
 from clothing_lightning.comparison.page import comparison_page
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking, rank
 from clothing_lightning.metrics.significance import paired_difference_interval
 from tests.browser import chromium

@@ -11,11 +11,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, f1_score, top_k_accuracy_score
 
 from clothing_lightning.comparison.by_class import f1_by_class
-from clothing_lightning.comparison.pooling import (
+from clothing_lightning.comparison.pooling import pool
+from clothing_lightning.comparison.predictions import (
     Comparison,
     Model,
     RunPredictions,
-    compared,
 )
 from clothing_lightning.comparison.ranking import Ranking, rank
 from clothing_lightning.metrics.classification_report import wilson_interval
@@ -43,7 +43,7 @@ def run(
     return RunPredictions(
         run_id=f"{name}{seed}".encode().hex().ljust(32, "0"),
         name=f"{name}-seed{seed}",
-        recipe={"model": name},
+        hyperparameters={"model": name},
         seeds=f"seed {seed}",
         fold="",
         predictions=predictions,
@@ -55,7 +55,7 @@ def run(
 @pytest.fixture(scope="module")
 def three() -> tuple[Comparison, Ranking]:
     """A good model, one that is nearly as good, and a bad one."""
-    found = compared([run("bad", 0.5), run("good", 2.2), run("fair", 2.1)])
+    found = pool([run("bad", 0.5), run("good", 2.2), run("fair", 2.1)])
     return found, rank(found, resamples=500)
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_told_apart_stands_together(
 
 
 def test_models_can_be_ranked_by_macro_f1() -> None:
-    ranking = rank(compared([run("a", 0.5), run("b", 2.0)]), "macro_f1", resamples=100)
+    ranking = rank(pool([run("a", 0.5), run("b", 2.0)]), "macro_f1", resamples=100)
     assert [s.model.title for s in ranking.models] == ["b", "a"]
     assert ranking.models[0].costs["macs"] == 2e6
     assert math.isnan(ranking.models[0].costs["params"])
@@ -124,7 +124,7 @@ def test_models_can_be_ranked_by_macro_f1() -> None:
 
 def test_repeats_are_averaged_and_their_spread_is_told() -> None:
     runs = [run("a", 1.0, seed) for seed in range(3)]
-    found = compared([*runs, *(run("b", 1.5, seed) for seed in range(3))])
+    found = pool([*runs, *(run("b", 1.5, seed) for seed in range(3))])
     ranking = rank(found, resamples=100)
     ranked = ranking.models[1]
     (model,) = [model for model in found.models if model.title == "a"]
@@ -173,7 +173,7 @@ def test_repeats_of_a_test_set_weigh_as_one() -> None:
 
 
 def test_a_model_alone_is_ranked() -> None:
-    ranking = rank(compared([run("a", 1.0)]), resamples=50)
+    ranking = rank(pool([run("a", 1.0)]), resamples=50)
     assert ranking.pairs == []
     assert ranking.alike == [range(1)]
 
@@ -181,7 +181,7 @@ def test_a_model_alone_is_ranked() -> None:
 def test_models_that_always_agree_have_p_one() -> None:
     twin = run("a", 1.0)
     same = RunPredictions(**{**vars(run("b", 1.0)), "predictions": twin.predictions})
-    (pair,) = rank(compared([twin, same]), resamples=50).pairs
+    (pair,) = rank(pool([twin, same]), resamples=50).pairs
     assert pair.p == pair.p_holm == pair.f1_p == 1
     assert pair.needed is None
 
@@ -193,7 +193,7 @@ def test_shares_of_many_repeats_are_not_rounded() -> None:
     for seed, each in enumerate(turned):
         other = runs[(seed + 1) % 7].predictions
         each.predictions[CLASSES] = other[CLASSES]
-    (pair,) = rank(compared([*runs, *turned]), resamples=10).pairs
+    (pair,) = rank(pool([*runs, *turned]), resamples=10).pairs
     assert pair.difference == pytest.approx(0)
     assert pair.p == 1
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.slices import OTHER, Slices, slices
 from clothing_lightning.metrics.classification_report import wilson_interval
 from tests.compared_models import comparison

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clothing_lightning.comparison.pooling import Comparison
+from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking, Score, rank
 from clothing_lightning.comparison.text import (
     conclusions,

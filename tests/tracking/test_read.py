@@ -103,3 +103,18 @@ def test_of_runs_that_stand_for_several_those_are_named() -> None:
         child.finish("FINISHED")
     with pytest.raises(RunError, match=r"any of .*\(net, seed 1, .*\(net, seed 0, "):
         find_run("net")
+
+
+def test_runs_in_a_folder_have_no_address() -> None:
+    finished("net")
+    assert find_run("net").url is None
+
+
+def test_the_address_of_a_run_on_a_server_holds_no_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finished("net")
+    run = find_run("net")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@runs.example.org")
+    assert run.url is not None
+    assert run.url.startswith("https://runs.example.org/#/experiments/")

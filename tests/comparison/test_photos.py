@@ -1,13 +1,13 @@
-"""Photos and links of what is compared."""
+"""Photos of what is compared."""
 
 import hashlib
 from pathlib import Path
 
 import pytest
 
-from clothing_lightning.comparison.pooling import RunPredictions
-from clothing_lightning.comparison.reading import read_tested
-from clothing_lightning.comparison.storing import photo, run_links
+from clothing_lightning.comparison.photos import read_photo
+from clothing_lightning.comparison.predictions import RunPredictions
+from clothing_lightning.comparison.reading import read_predictions
 from clothing_lightning.tracking.read import find_run
 from tests.stored_runs import store_run
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def read_from(root: Path) -> RunPredictions:
-    (run,), _ = read_tested([find_run(store_run("net", root=root))])
+    (run,), _ = read_predictions([find_run(store_run("net", root=root))])
     return run
 
 
@@ -27,11 +27,11 @@ def test_a_photo_is_found_where_it_lies_now(
     (data / "clothes" / "1.jpg").write_bytes(b"photo")
     content = hashlib.sha256(b"photo").hexdigest()
     run = read_from(tmp_path / "elsewhere" / "clothes")
-    assert photo([run], "1.jpg", content) is None
+    assert read_photo([run], "1.jpg", content) is None
     monkeypatch.setenv("CLOTHING_DATA", str(data))
-    assert photo([run], "1.jpg", content) == b"photo"
-    assert photo([run], "1.jpg", "0" * 64) is None  # another photo of this name
-    assert photo([run], "2.jpg", content) is None
+    assert read_photo([run], "1.jpg", content) == b"photo"
+    assert read_photo([run], "1.jpg", "0" * 64) is None  # another photo of this name
+    assert read_photo([run], "2.jpg", content) is None
 
 
 def test_no_photo_outside_of_the_data_is_read(tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ def test_no_photo_outside_of_the_data_is_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     content = hashlib.sha256(b"secret").hexdigest()
     run = read_from(tmp_path / "clothes")
-    assert photo([run], "../secret", content) is None
-    assert photo([run], str(tmp_path / "secret"), content) is None
+    assert read_photo([run], "../secret", content) is None
+    assert read_photo([run], str(tmp_path / "secret"), content) is None
 
 
 def test_links_are_followed_to_photos_of_the_same_content(tmp_path: Path) -> None:
@@ -49,16 +49,5 @@ def test_links_are_followed_to_photos_of_the_same_content(tmp_path: Path) -> Non
     (tmp_path / "elsewhere.jpg").write_bytes(b"photo")
     (tmp_path / "clothes" / "1.jpg").symlink_to(tmp_path / "elsewhere.jpg")
     run = read_from(tmp_path / "clothes")
-    assert photo([run], "1.jpg", hashlib.sha256(b"photo").hexdigest()) == b"photo"
-    assert photo([run], "1.jpg", hashlib.sha256(b"other").hexdigest()) is None
-
-
-def test_runs_in_a_folder_have_no_links() -> None:
-    assert run_links([find_run(store_run("net"))]) == {}
-
-
-def test_links_to_a_server_hold_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = find_run(store_run("net"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@runs.example.org")
-    (link,) = run_links([run]).values()
-    assert link.startswith("https://runs.example.org/#/experiments/")
+    assert read_photo([run], "1.jpg", hashlib.sha256(b"photo").hexdigest()) == b"photo"
+    assert read_photo([run], "1.jpg", hashlib.sha256(b"other").hexdigest()) is None
