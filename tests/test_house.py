@@ -39,8 +39,6 @@ KNOWN_INSIDE = {
     "analyze.py",
     "data/reading.py",
     "datamodules/base.py",
-    "datamodules/clothing_dataset.py",
-    "datamodules/fashion_products.py",
     "evaluate.py",
     "inference/checkpoint.py",
     "inference/predictor.py",

@@ -7,7 +7,7 @@ column ``reason``; both go into the manifest of a run.
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from clothing_lightning.data.table import read_cells
+from clothing_lightning.data.table import read_columns, refuse_repeats
 from clothing_lightning.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Cleaned(NamedTuple):
-    """A table, and what was taken from it.
+    """An annotation table, and what was taken from it.
 
     Attributes:
-        table: What is left.
-        dropped: The rest, with the column ``reason``.
+        table: The rows that are left.
+        dropped: The rows that were taken out, with the column ``reason``.
     """
 
     table: "pd.DataFrame"
@@ -31,14 +31,15 @@ def without(table: "pd.DataFrame", reasons: "pd.Series") -> Cleaned:
 
     Args:
         table: An annotation table.
-        reasons: Why a row is dropped, by the table's index; of any subset of the rows.
+        reasons: Why a row is dropped, by its index in the table; rows without a reason
+            stay.
     """
     dropped = table.loc[reasons.index].assign(reason=reasons)
     return Cleaned(table.drop(index=reasons.index), dropped)
 
 
 def corrected(table: "pd.DataFrame", file: Path) -> Cleaned:
-    """Apply what a person found to be wrong.
+    """Correct labels by a file that a person has written.
 
     Args:
         table: An annotation table.
@@ -75,22 +76,8 @@ def _read_corrections(file: Path) -> "pd.Series":
         raise DataError(
             f"data.init_args.corrections: '{file}' is not a file. Check the path."
         )
-    try:
-        given = read_cells(file).fillna("")
-    except ValueError as err:  # wrong encoding, no columns, rows of unequal length
-        reason = " ".join(str(err).split())
-        raise DataError(f"{file}: is no CSV in UTF-8 ({reason}).") from err
-    if missing := [name for name in ("path", "label") if name not in given]:
-        raise DataError(
-            f"{file}: has no column {missing[0]!r} but {', '.join(given.columns)}. "
-            "Corrections need 'path' and 'label'."
-        )
-    twice = given["path"][given["path"].duplicated()]
-    if not twice.empty:
-        raise DataError(
-            f"{file}: {twice.iloc[0]!r} is listed more than once ({len(twice)} such "
-            "rows). Keep one row for each image."
-        )
+    given = read_columns(file, ("path", "label")).fillna("")
+    refuse_repeats(file, given["path"])
     return given.set_index("path")["label"].str.strip()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from clothing_lightning.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -25,12 +26,13 @@ RESERVED_LABELS = frozenset({"path", "label"})  # columns of the predictions tab
 
 @dataclass
 class Annotations:
-    """What a data set says of its images, and what is odd about it.
+    """The annotations of a data set, and what is odd about them.
 
     Attributes:
-        root: The folder that ``path`` is relative to.
-        table: The annotation table, without ``split`` unless the set has its own.
-        findings: Counts of what was left out and why; shown and logged.
+        root: The folder that paths in the table are relative to.
+        table: The annotation table, without ``split`` unless the data set has splits
+            of its own.
+        findings: How many rows or images were left out, by the reason.
     """
 
     root: Path
@@ -43,20 +45,15 @@ def check_table(table: pd.DataFrame, name: str) -> None:
 
     Args:
         table: An annotation table.
-        name: What to call it in messages.
+        name: What the table is called in messages.
 
     Raises:
-        DataError: If it is empty, names an image twice, lacks a label, has one
+        DataError: If the table is empty, names an image twice, lacks a label, has one
             class only, or a class has a name that predictions cannot store.
     """
     if table.empty:
         raise DataError(f"{name}: no image is left. Check the labels it excludes.")
-    twice = table["path"][table["path"].duplicated()]
-    if not twice.empty:
-        raise DataError(
-            f"{name}: {twice.iloc[0]!r} is listed more than once ({len(twice)} such "
-            "rows). Keep one row for each image."
-        )
+    refuse_repeats(name, table["path"])
     unlabelled = table["path"][table["label"].isna() | (table["label"] == "")]
     if not unlabelled.empty:
         raise DataError(
@@ -76,15 +73,67 @@ def check_table(table: pd.DataFrame, name: str) -> None:
         )
 
 
+def refuse_repeats(
+    subject: object, paths: pd.Series[str], remedy: str = "Keep one row for each image."
+) -> None:
+    """Refuse a list that names an image twice.
+
+    Args:
+        subject: What the message begins with, such as the file of the list.
+        paths: The paths in the list.
+        remedy: What the message tells the user to do.
+
+    Raises:
+        DataError: If a path is there more than once.
+    """
+    repeated = paths[paths.duplicated()]
+    if not repeated.empty:
+        raise DataError(
+            f"{subject}: {repeated.iloc[0]!r} is listed more than once "
+            f"({len(repeated)} such rows). {remedy}"
+        )
+
+
+def read_columns(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table that has to have some columns.
+
+    Args:
+        file: A Parquet file, told by its suffix, or a CSV in UTF-8.
+        columns: Names of the columns that are needed.
+
+    Returns:
+        All columns of the file; those of a CSV as text.
+
+    Raises:
+        DataError: If it is no such file, or a column is missing.
+    """
+    import pandas as pd
+
+    parquet = file.suffix == ".parquet"
+    try:
+        table = pd.read_parquet(file) if parquet else read_cells(file)
+    except (OSError, ValueError) as err:  # pyarrow's and the CSV parser's as well
+        reason = " ".join(str(err).split())
+        kind = "Parquet file" if parquet else "CSV in UTF-8"
+        raise DataError(f"{file}: is no {kind} ({reason}).") from err
+    if missing := [name for name in columns if name not in table]:
+        raise DataError(
+            f"{file}: has no column {missing[0]!r} but "
+            f"{', '.join(map(str, table.columns))}. It needs {', '.join(columns)}."
+        )
+    return table
+
+
 def read_cells(file: Path) -> pd.DataFrame:
-    """Read a CSV in UTF-8, every cell as text; only an empty one is missing.
+    """Read a CSV in UTF-8, every cell as text; only an empty cell is a missing value.
 
     "None" may be a label; and a comma at the end of the rows must not turn the first
     column into an index.
 
     Raises:
-        ValueError: If it is none: pandas' parser errors are of this kind.
-        OSError: If it cannot be read.
+        ValueError: If the file is no CSV in UTF-8; pandas' parser errors are of this
+            kind.
+        OSError: If the file cannot be read.
     """
     import pandas as pd
 
@@ -99,11 +148,11 @@ def read_cells(file: Path) -> pd.DataFrame:
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Images per class and split.
+    """Count the images of each class in each split.
 
     Returns:
-        One row for each class in class order (sorted by name), the columns
-        ``train``, ``val`` and ``test``.
+        A row for each class, sorted by name, with the columns ``train``, ``val`` and
+        ``test``.
     """
     import pandas as pd
 

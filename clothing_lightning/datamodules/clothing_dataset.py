@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clothing_lightning.data.locations import root_folder
-from clothing_lightning.data.table import Annotations, read_cells
+from clothing_lightning.data.table import Annotations, read_columns
+from clothing_lightning.datamodules import clothing_download
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.errors import DataError, DatasetNotFoundError
 
@@ -98,12 +99,9 @@ class ClothingDataset(PhotoDataModule):
         return root
 
     def _download(self, root: Path) -> Path:
-        # Imported here, since most runs find their data on disk.
-        from clothing_lightning.datamodules import clothing_download as source
-
         if self.download == "kaggle":
-            return source.download_from_kaggle()
-        source.download_archive(root, source.PUBLIC_ARCHIVE)
+            return clothing_download.download_from_kaggle()
+        clothing_download.download_archive(root, clothing_download.PUBLIC_ARCHIVE)
         return root
 
 
@@ -125,23 +123,13 @@ def read_images_csv(file: Path) -> "pd.DataFrame":
     Raises:
         DataError: If it is no CSV, a column is missing, or a name is not plain.
     """
-    try:
-        table = read_cells(file)
-    except ValueError as err:  # wrong encoding, no columns, rows of unequal length
-        reason = " ".join(str(err).split())
-        raise DataError(f"{file}: is no CSV in UTF-8 ({reason}).") from err
-    wanted = ("image", "sender_id", "label", "kids")
-    if missing := [name for name in wanted if name not in table]:
-        raise DataError(
-            f"{file}: has no column {missing[0]!r} but {', '.join(table.columns)}. "
-            f"It needs {', '.join(wanted)}."
-        )
+    wanted = ["image", "sender_id", "label", "kids"]
+    table = read_columns(file, wanted)[wanted]
     odd = table["image"][~table["image"].fillna("").str.fullmatch(r"[\w.-]*\w")]
     if not odd.empty:
         raise DataError(
             f"{file}: row {odd.index[0] + 2} names the image {odd.iloc[0]!r}. Names "
             "are those of files in the folder of images, without '.jpg'."
         )
-    table = table[list(wanted)].copy()
-    table["kids"] = table["kids"].str.lower() == "true"
-    return table.rename(columns={"sender_id": "group"})
+    kids = table["kids"].str.lower() == "true"
+    return table.assign(kids=kids).rename(columns={"sender_id": "group"})

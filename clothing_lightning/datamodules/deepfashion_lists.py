@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clothing_lightning.data.table import SPLITS, refuse_repeats
 from clothing_lightning.errors import DataError
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-PARTITIONS = ("train", "val", "test")
 BOX = ["left", "top", "right", "bottom"]
 
 
@@ -131,18 +131,9 @@ def _garments(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
             f"{file}: {odd.iloc[0]!r} is no path of an image ({len(odd)} such rows), "
             "expected img/<garment>/<photo>."
         )
-    _refuse_twice(file, paths)
+    refuse_repeats(file, paths, "Get it again.")
     ends = paths.str.removeprefix("img/")
     return ends.str.replace(r"/.*$", "", regex=True)
-
-
-def _refuse_twice(file: Path, paths: "pd.Series[str]") -> None:
-    twice = paths[paths.duplicated()]
-    if not twice.empty:
-        raise DataError(
-            f"{file}: {twice.iloc[0]!r} is listed more than once ({len(twice)} such "
-            "rows). Get it again."
-        )
 
 
 def read_partition(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
@@ -160,11 +151,11 @@ def read_partition(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
     """
     found = read_list(file, ("path", "split"))
     split = _of_each(file, found, paths)["split"]
-    odd = split[~split.isin(PARTITIONS)]
+    odd = split[~split.isin(SPLITS)]
     if not odd.empty:
         raise DataError(
             f"{file}: puts {paths[odd.index[0]]!r} into {odd.iloc[0]!r} ({len(odd)} "
-            f"such rows), expected one of {', '.join(PARTITIONS)}. Is it the file of "
+            f"such rows), expected one of {', '.join(SPLITS)}. Is it the file of "
             "another benchmark of DeepFashion?"
         )
     return split
@@ -204,7 +195,7 @@ def _of_each(
     file: Path, found: "pd.DataFrame", paths: "pd.Series[str]"
 ) -> "pd.DataFrame":
     """Put rows into the order of ``paths``; what is not among these is left out."""
-    _refuse_twice(file, found["path"])
+    refuse_repeats(file, found["path"], "Get it again.")
     placed = found.set_index("path").reindex(paths).reset_index()
     placed.index = paths.index
     absent = paths[placed.isna().any(axis=1)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from clothing_lightning.data.locations import root_folder
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
+from clothing_lightning.datamodules.clothing_download import fetch_from_kaggle
 from clothing_lightning.datamodules.fashion_products_styles import read_styles
 from clothing_lightning.errors import DataError, DatasetNotFoundError
 
@@ -102,11 +103,6 @@ class FashionProducts(PhotoDataModule):
         root = root_folder(self.given_root, self.name)
         empty = root.is_dir() and not any(root.iterdir())
         if self.download == "kaggle" and (empty or not root.exists()):
-            # Imported here, since most runs find their data on disk.
-            from clothing_lightning.datamodules.clothing_download import (
-                fetch_from_kaggle,
-            )
-
             otherwise = "download it by hand and pass --data.init_args.root=FOLDER"
             root = fetch_from_kaggle(KAGGLE_NAME, "FashionProducts", otherwise)
         for folder in (root / name for name in FOLDERS):

@@ -99,7 +99,7 @@ def test_no_corrections_change_nothing(table: pd.DataFrame, tmp_path: Path) -> N
             "path,label\na.jpg,Hat\nx.jpg,Hat\ny.jpg,\n",
             r"'x\.jpg' is not an image of this data set \(2 such rows\)\. Paths are",
         ),
-        ("path,class\na.jpg,Hat\n", "has no column 'label' but path, class. Correct"),
+        ("path,class\na.jpg,Hat\n", "has no column 'label' but path, class. It needs"),
         ("image,label\na.jpg,Hat\n", "has no column 'path' but image, label"),
         ("path,label\na.jpg,Hat\na.jpg,\n", r"'a\.jpg' is listed more than once \(1 "),
         ("", r"is no CSV in UTF-8 \(No columns"),
