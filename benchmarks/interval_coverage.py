@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from clothing_lightning.metrics.bootstrap import Scores, bootstrap
-from clothing_lightning.metrics.classification_report import wilson_interval
-from clothing_lightning.metrics.intervals import clustered_wilson
+from clothing_lightning.metrics.intervals import clustered_wilson, wilson_interval
 from clothing_lightning.metrics.significance import (
     mcnemar_test,
     paired_difference_interval,
@@ -297,8 +296,8 @@ def main() -> None:
             labels, models, len(setting.sizes), resamples=options.resamples
         )
         lines = {
-            "macro F1": of_scores(found.macro_f1, f1),
-            "balanced accuracy": of_scores(found.balanced_accuracy, recall),
+            "macro F1": of_scores(found["macro_f1"], f1),
+            "balanced accuracy": of_scores(found["balanced_accuracy"], recall),
             "accuracy": of_accuracy(labels, models, accuracy),
         }
         for metric, of_metric in lines.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clothing_lightning.cli.command import WordsParser, answered, claim_folder
 from clothing_lightning.errors import ConfigError, RunError
+from clothing_lightning.metrics.registry import METRICS
 
 HELP = """\
 usage: python -m clothing_lightning.compare [RUN ...] [--experiment NAME ...] [options]
@@ -132,7 +133,9 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--experiment", nargs="+", default=[])
     parser.add_argument("--filter", default="")
     parser.add_argument(
-        "--rank-by", choices=("accuracy", "macro_f1"), default="accuracy"
+        "--rank-by",
+        choices=[name for name, metric in METRICS.items() if metric.paired_test],
+        default="accuracy",
     )
     parser.add_argument("--latency", action="store_true")
     parser.add_argument("--out", type=Path)

@@ -17,6 +17,7 @@ from clothing_lightning.cli.null_options import refuse_nulls
 from clothing_lightning.data.options import Split
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import ConfigError, user_error_behind
+from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.models.backbones import preprocessing_of
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.models.phases import Phase
@@ -214,10 +215,6 @@ def _preprocessing(backbone: str | None, in_chans: int | None) -> dict[str, Any]
     return asdict(preprocessing_of(backbone, in_chans))
 
 
-SCORES = ("accuracy", "top3", "top5", "macro_f1", "macro_f1_all", "balanced_accuracy")
-LOSSES = ("loss", "loss_unweighted")
-
-
 def check_checkpoint(options: Any) -> None:
     """Refuse settings with which 'best' would not be the best.
 
@@ -238,12 +235,12 @@ def check_checkpoint(options: Any) -> None:
 
 def _check_monitor(key: str, options: Any, advice: str) -> None:
     stage, _, name = str(options.monitor).partition("/")
-    if stage not in ("train", "val") or name not in SCORES + LOSSES:
+    if stage not in ("train", "val") or name not in METRICS:
         raise ConfigError(
             f"{key}.monitor: {options.monitor!r} is not logged. Write val/ and one of "
-            f"{', '.join(SCORES + LOSSES)}."
+            f"{', '.join(METRICS)}."
         )
-    mode = "min" if name in LOSSES else "max"
+    mode = "max" if METRICS[name].higher_is_better else "min"
     if options.mode != mode:
         raise ConfigError(
             f"{key}.mode is {options.mode!r}, but {options.monitor} is best at its "

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.figures import plain
 from clothing_lightning.comparison.ranking import Score
-from clothing_lightning.comparison.text import COST_NAMES, cost_text
-from clothing_lightning.metrics.registry import COLUMNS
+from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports import style
 
 NAMED = 30
@@ -42,8 +42,8 @@ def cost_figure(
         costs: Likewise; NaN where not known.
         scores: Likewise.
         front: Places of the models in the front, by cost.
-        cost: Which cost, as in `ranking.COSTS`.
-        score: Which score, as in `metric_names.COLUMNS`.
+        cost: Which cost, as in `costs.COSTS`.
+        score: Which score, as in `registry.METRICS`.
     """
     figure = Figure(figsize=(8.2, 4.8), dpi=72)  # a pixel is a point
     axes = figure.add_axes((0.09, 0.12, 0.88, 0.85))
@@ -96,7 +96,7 @@ def _draw_points(
 
 
 def _cost_axis(axes: Axes, costs: Sequence[float], cost: str) -> None:
-    axes.set_xlabel(COST_NAMES[cost], size=style.AXIS_PT)
+    axes.set_xlabel(COSTS[cost].label, size=style.AXIS_PT)
     low, high = min(costs), max(costs)
     if low > 0:
         axes.set_xscale("log")
@@ -114,7 +114,7 @@ def _cost_axis(axes: Axes, costs: Sequence[float], cost: str) -> None:
 
 def _score_axis(axes: Axes, scores: Sequence[Score], score: str) -> None:
     """Leave room above the best, where most names go."""
-    axes.set_ylabel(f"{COLUMNS[score]}, 95 % interval", size=style.AXIS_PT)
+    axes.set_ylabel(f"{METRICS[score].label}, 95 % interval", size=style.AXIS_PT)
     low, high = min(s.low for s in scores), max(s.high for s in scores)
     room = max(high - low, 0.01)
     axes.set_ylim(low - 0.04 * room, high + 0.14 * room)

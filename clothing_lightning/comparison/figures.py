@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clothing_lightning.comparison.calibrated import Calibrated
 from clothing_lightning.comparison.predictions import Model
-from clothing_lightning.metrics.registry import COLUMNS
+from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports import style
 
 MOST = 8
@@ -130,26 +130,22 @@ def curves_figure(models: Sequence[Model]) -> Figure:
     Args:
         models: Up to 8; those without a history are not drawn.
     """
-    panels = {
-        name: column
-        for name, columns in (
-            ("validation score", ("val/accuracy", "val/macro_f1")),
-            ("validation loss", ("val/loss",)),
-        )
+    panels = [
+        column
+        for columns in (("val/accuracy", "val/macro_f1"), ("val/loss",))
         if (column := _logged(models, columns))
-    }
+    ]
     if not panels:
         return style.message_figure("No learning curves: nothing was logged by epoch.")
     figure = Figure(figsize=(4.6 * len(panels), 3.9), layout="constrained")
-    for axes, (name, column) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    for axes, column in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
         plain(axes)
         for number, model in enumerate(models):
             _draw_history(axes, model, column, number)
-        title = COLUMNS.get(column.removeprefix("val/"), "")
         axes.set_title(
-            f"validation {title}" if title else name,
+            f"validation {METRICS[column.removeprefix('val/')].label}",
             size=style.TITLE_PT,
             weight="bold",
             loc="left",

@@ -9,17 +9,13 @@ from html import escape
 from clothing_lightning.comparison import page_details as details
 from clothing_lightning.comparison import tables as tables
 from clothing_lightning.comparison.cost_figure import NAMED, cost_figure
+from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.page_data import Photo, as_json, page_data
 from clothing_lightning.comparison.pareto import front
 from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking
-from clothing_lightning.comparison.text import (
-    COST_NAMES,
-    conclusions,
-    cost_text,
-    costs_known,
-)
-from clothing_lightning.metrics.registry import COLUMNS
+from clothing_lightning.comparison.text import conclusions, costs_known
+from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports.inline_svg import inline_svg
 from clothing_lightning.reports.page import filled, packaged
 from clothing_lightning.wording import listed
@@ -28,7 +24,6 @@ ALL_PAIRS = 12
 """Models of which all pairs are in the table; of more, each is held to the best."""
 
 _SPREAD = " ± is the standard deviation over repeats."
-_SHOWN_COSTS = ("macs", "params", "size_mb", "latency_ms", "train_s")
 
 
 def comparison_page(
@@ -116,8 +111,8 @@ def _ranking(ranking: Ranking, links: Mapping[str, str]) -> str:
     scores = (ranked.scores[ranking.by] for ranked in ranking.models)
     spread = "" if all(math.isnan(score.std) for score in scores) else _SPREAD
     note = (
-        f"By {COLUMNS[ranking.by]}. Below each score: its 95 % interval over images."
-        f"{spread} Neighbours that share a letter cannot be told apart."
+        f"By {METRICS[ranking.by].label}. Below each score: its 95 % interval over "
+        f"images.{spread} Neighbours that share a letter cannot be told apart."
     )
     return (
         f'<p class="small">{note}</p><div class="tools" hidden>'
@@ -156,14 +151,14 @@ def _pairs(ranking: Ranking) -> str:
 
 def _costs(ranking: Ranking, timed_on: str) -> str:
     """A figure and a sentence for each cost that is known, one of them in sight."""
-    known = [cost for cost in _SHOWN_COSTS if cost in costs_known(ranking)]
+    known = [cost for cost in costs_known(ranking) if COSTS[cost].lower_is_better]
     # What differs comes first: of one network's recipes the time and not the MACs.
-    by_use = sorted(known, key=lambda cost: not _differs(ranking, cost))
+    by_use = sorted(known, key=lambda c: (not _differs(ranking, c), c != "macs"))
     parts = {cost: _cost(ranking, cost) for cost in by_use}
     if not parts:
         return "<p>No cost is known.</p>"
     options = "".join(
-        f'<option value="cost-{cost}">{COST_NAMES[cost]}' for cost in parts
+        f'<option value="cost-{cost}">{COSTS[cost].label}' for cost in parts
     )
     chosen = (
         f'<p class="scripted" hidden><label>Cost <select id="cost">{options}</select>'
@@ -186,7 +181,7 @@ def _cost(ranking: Ranking, cost: str) -> str:
     titles = _titles(ranking)
     costs = [ranked.costs[cost] for ranked in ranking.models]
     if len(costs) > 1 and not _differs(ranking, cost):
-        same = f"{COST_NAMES[cost]}: the same for all ({cost_text(cost, costs[0])})."
+        same = f"{COSTS[cost].label}: the same for all ({cost_text(cost, costs[0])})."
         return f"<p>{same[0].upper()}{same[1:]}</p>"
     scores = [ranked.scores[ranking.by] for ranked in ranking.models]
     best = front(costs, [score.value for score in scores])
@@ -195,7 +190,7 @@ def _cost(ranking: Ranking, cost: str) -> str:
         for n in best
     ]
     sentence = (
-        f"By {COST_NAMES[cost]}, no model is cheaper and better than one of these: "
+        f"By {COSTS[cost].label}, no model is cheaper and better than one of these: "
         f"{', '.join(named)}."
     )
     unknown = [titles[n] for n, value in enumerate(costs) if math.isnan(value)]

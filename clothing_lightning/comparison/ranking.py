@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clothing_lightning.comparison.costs import COSTS
 from clothing_lightning.comparison.predictions import Comparison, Model
-from clothing_lightning.metrics.bootstrap import Bootstrap, Scores, bootstrap
+from clothing_lightning.metrics.bootstrap import Scores, bootstrap
+from clothing_lightning.metrics.classification_report import counts_of
 from clothing_lightning.metrics.intervals import clustered_wilson
+from clothing_lightning.metrics.registry import METRICS, Metric
 from clothing_lightning.metrics.significance import (
     holm,
     images_needed,
@@ -21,29 +23,17 @@ from clothing_lightning.metrics.significance import (
     sign_flip_test,
 )
 
-RankedBy = Literal["accuracy", "macro_f1"]
-COSTS = {
-    "params": "model/params",
-    "macs": "model/macs",
-    "size_mb": "model/size_mb",
-    "latency_ms": "model/latency_ms",
-    "receptive_field_px": "model/receptive_field_px",
-    "train_s": "train/time_s",
-}
-"""Names of costs, and the metrics that hold them."""
-
-TOP_K = 5
 ALPHA = 0.05
 _MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True)
 class Score:
-    """A score from 0 to 1.
+    """The value of a metric.
 
     Attributes:
         value: Mean over repeats.
-        low: Lower end of the 95 % interval over images.
+        low: Lower end of the 95 % interval over images; NaN if the metric has none.
         high: Its upper end.
         std: Standard deviation over repeats; NaN of one.
     """
@@ -60,8 +50,7 @@ class RankedModel:
 
     Attributes:
         model: The model.
-        scores: ``accuracy``, ``macro_f1``, ``balanced_accuracy``, and ``top5`` where
-            there are more classes than that.
+        scores: By the names of those metrics that the page shows.
         costs: By the names of `COSTS`; NaN where not known.
     """
 
@@ -108,7 +97,7 @@ class Pair:
     needed: int | None
     std: float = math.nan
 
-    def corrected(self, by: RankedBy) -> float:
+    def corrected(self, by: str) -> float:
         """The corrected p of the difference in accuracy or macro F1."""
         return self.p_holm if by == "accuracy" else self.f1_p_holm
 
@@ -118,13 +107,13 @@ class Ranking:
     """Models from the best to the worst.
 
     Attributes:
-        by: What they are ranked by.
+        by: Name of the metric that they are ranked by.
         models: One for each model.
         pairs: Of each two models.
         alike: Places of models next to each other of which no two can be told apart.
     """
 
-    by: RankedBy
+    by: str
     models: list[RankedModel]
     pairs: list[Pair]
     alike: list[range] = field(default_factory=list)
@@ -140,13 +129,13 @@ class Ranking:
 
 
 def rank(
-    compared: Comparison, by: RankedBy = "accuracy", *, resamples: int = 2000
+    compared: Comparison, by: str = "accuracy", *, resamples: int = 2000
 ) -> Ranking:
     """Rank models, and test every pair.
 
     Args:
         compared: Models on the same images.
-        by: Accuracy or macro F1.
+        by: Name of a metric that has a paired test.
         resamples: Of the bootstrap.
     """
     runs = [
@@ -156,8 +145,18 @@ def rank(
     classes = len(compared.class_names)
     weights = [model.weights for model in compared.models]
     drawn = bootstrap(compared.labels, runs, classes, weights, resamples=resamples)
+    metrics = {
+        name: metric
+        for name, metric in METRICS.items()
+        if "page" in metric.tables and metric.compute and metric.exists_for(classes)
+    }
     scores = [
-        _accuracies(compared, model) | _averages(drawn, number)
+        {
+            name: _averages(drawn[name], number)
+            if name in drawn
+            else _score(compared, model, metric)
+            for name, metric in metrics.items()
+        }
         for number, model in enumerate(compared.models)
     ]
     order = sorted(range(len(scores)), key=lambda n: -scores[n][by].value)
@@ -165,49 +164,52 @@ def rank(
         RankedModel(
             compared.models[n],
             scores[n],
-            {cost: compared.models[n].metric(key) for cost, key in COSTS.items()},
+            {cost: compared.models[n].metric(c.metric) for cost, c in COSTS.items()},
         )
         for n in order
     ]
-    pairs = _pairs(compared, order, drawn)
+    pairs = _pairs(compared, order, drawn["macro_f1"])
     return Ranking(by, ranked_models, pairs, _alike(len(order), pairs, by))
 
 
-def _accuracies(compared: Comparison, model: Model) -> dict[str, Score]:
-    tops = {"accuracy": 1, "top5": TOP_K}
-    if len(compared.class_names) <= TOP_K:
-        del tops["top5"]
-    found = {}
-    for name, top in tops.items():
-        hits, trials = compared.answers(model, top)
+def _score(compared: Comparison, model: Model, metric: Metric) -> Score:
+    """A share of images with Wilson's interval, or else a value without an interval."""
+    if metric.top:
+        hits, trials = compared.answers(model, metric.top)
         low, high = clustered_wilson(hits, trials)
-        each = [compared.hits(repeat, top).mean() for repeat in model.repeats]
-        found[name] = Score(hits.sum() / trials.sum(), low, high, _std(each))
-    return found
+        each = [compared.hits(repeat, metric.top).mean() for repeat in model.repeats]
+        return Score(hits.sum() / trials.sum(), low, high, _std(each))
+    assert metric.compute is not None
+    each = [
+        float(
+            metric.compute(
+                counts_of(compared.labels[compared.tests[r.test]], r.probabilities)
+            )
+        )
+        for r in model.repeats
+    ]
+    value = float(np.average(each, weights=model.weights))
+    return Score(value, math.nan, math.nan, _std(each))
 
 
-def _averages(drawn: Bootstrap, number: int) -> dict[str, Score]:
-    """Macro F1 and balanced accuracy, with their spread over repeats."""
-    found = {}
-    for name in ("macro_f1", "balanced_accuracy"):
-        scores: Scores = getattr(drawn, name)
-        low, high = scores.interval(number)
-        std = _std(scores.of_runs[number])
-        found[name] = Score(float(scores.estimates[number]), low, high, std)
-    return found
+def _averages(scores: Scores, number: int) -> Score:
+    """A mean over classes, with its interval from resamples."""
+    low, high = scores.interval(number)
+    std = _std(scores.of_runs[number])
+    return Score(float(scores.estimates[number]), low, high, std)
 
 
 def _std(values: Sequence[float] | NDArray[np.floating]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def _pairs(compared: Comparison, order: Sequence[int], drawn: Bootstrap) -> list[Pair]:
+def _pairs(compared: Comparison, order: Sequence[int], f1: Scores) -> list[Pair]:
     """Test every two models."""
     models = [compared.models[n] for n in order]
     rights = [compared.rights(model) for model in models]
     trials = np.isfinite(rights[0]).sum(axis=0)
     places = list(combinations(range(len(order)), 2))
-    f1, f1_places = drawn.macro_f1, [(order[a], order[b]) for a, b in places]
+    f1_places = [(order[a], order[b]) for a, b in places]
     p_values = np.array(
         [
             _p_value(rights[a] - rights[b], _parts(models[a], models[b]))
@@ -264,7 +266,7 @@ def _whole(shares: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
     return whole // max(int(np.gcd.reduce(whole)), 1) if len(whole) else whole
 
 
-def _alike(count: int, pairs: Sequence[Pair], by: RankedBy) -> list[range]:
+def _alike(count: int, pairs: Sequence[Pair], by: str) -> list[range]:
     p_values = np.ones((count, count))
     for pair in pairs:
         p_values[pair.a, pair.b] = p_values[pair.b, pair.a] = pair.corrected(by)

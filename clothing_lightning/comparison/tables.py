@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
+from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.comparison.ranking import (
     ALPHA,
-    COSTS,
     Pair,
     RankedModel,
     Ranking,
@@ -20,15 +20,14 @@ from clothing_lightning.comparison.ranking import (
 )
 from clothing_lightning.comparison.slices import Slices
 from clothing_lightning.comparison.text import (
-    COST_NAMES,
-    cost_text,
     estimate_text,
+    interval_text,
     letters_of,
     p_text,
     spread_text,
 )
 from clothing_lightning.metrics.classification_report import class_names
-from clothing_lightning.metrics.registry import COLUMNS
+from clothing_lightning.metrics.registry import columns
 
 DASH = "\N{EN DASH}"
 _SCHEMES = {"", "http", "https", "file"}
@@ -102,18 +101,17 @@ def ranking_table(ranking: Ranking, links: Mapping[str, str]) -> str:
         ranking: The models.
         links: Addresses of runs by their ids.
     """
-    first = ranking.models[0]
-    scores = [name for name in COLUMNS if name in first.scores]
+    scores = columns("page", ranking.models[0].scores)
     costs = [
         name
         for name in COSTS
         if name != "latency_ms" or any(_known(s, name) for s in ranking.models)
     ]
-    headings = ["place", "model", *(COLUMNS[name] for name in scores)]
-    headings += [COST_NAMES[name] for name in costs]
+    headings = ["place", "model", *scores.values()]
+    headings += [COSTS[name].label for name in costs]
     letters = letters_of(ranking)
     bodies = [
-        _model_rows(place, ranked, letters[place], scores, costs, links)
+        _model_rows(place, ranked, letters[place], list(scores), costs, links)
         for place, ranked in enumerate(ranking.models)
     ]
     return wide(headings, "\n".join(bodies), caption="Ranking", kind="ranking")
@@ -156,7 +154,7 @@ def _spanned(letters: str) -> Sequence[str]:
 
 
 def _score_cell(score: Score) -> Html:
-    ends = f"<small>{score.low:.3f} to {score.high:.3f}</small>"
+    ends = f"<small>{interval_text(score)}</small>"
     return cell(Html(f"{score.value:.3f}{spread_text(score.std)}{ends}"), score.value)
 
 

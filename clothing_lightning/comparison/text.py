@@ -8,27 +8,30 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.pareto import front
 from clothing_lightning.comparison.predictions import Comparison
-from clothing_lightning.comparison.ranking import COSTS, RankedModel, Ranking, Score
-from clothing_lightning.metrics.registry import COLUMNS
+from clothing_lightning.comparison.ranking import RankedModel, Ranking, Score
+from clothing_lightning.metrics.registry import METRICS, columns
 from clothing_lightning.wording import joined
 
-COST_NAMES = {
-    "params": "parameters",
-    "macs": "MACs",
-    "size_mb": "size",
-    "latency_ms": "latency",
-    "receptive_field_px": "receptive field",
-    "train_s": "training",
-}
 SURE = 0.05
 
-_PAIR_COLUMNS = [
-    *("better", "other", "accuracy_difference", "accuracy_low", "accuracy_high"),
-    *("p", "p_holm", "macro_f1_difference", "macro_f1_low", "macro_f1_high"),
-    *("macro_f1_p", "macro_f1_p_holm", "images_needed", "accuracy_difference_std"),
-]
+_PAIR = {
+    "accuracy_difference": "difference",
+    "accuracy_low": "low",
+    "accuracy_high": "high",
+    "p": "p",
+    "p_holm": "p_holm",
+    "macro_f1_difference": "f1_difference",
+    "macro_f1_low": "f1_low",
+    "macro_f1_high": "f1_high",
+    "macro_f1_p": "f1_p",
+    "macro_f1_p_holm": "f1_p_holm",
+    "images_needed": "needed",
+    "accuracy_difference_std": "std",
+}
+"""Columns of the table of pairs, and the field of `Pair` that each holds."""
 
 
 def score_text(score: Score, *, digits: int = 3) -> str:
@@ -37,26 +40,17 @@ def score_text(score: Score, *, digits: int = 3) -> str:
     return f"{score.value:.{digits}f} ({ends})"
 
 
-def cost_text(name: str, value: float) -> str:
-    """A cost for people: ``3.4 M``, ``0.39 G``, ``13.7 MB``, ``7 min``; or a dash."""
-    if math.isnan(value):
-        return "-"
-    if name in ("params", "macs"):
-        for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-            if value >= size:
-                return f"{value / size:.3g} {unit}"
-        return f"{value:.0f}"
-    if name == "train_s":
-        return f"{value / 60:,.0f} min" if value >= 90 else f"{value:.0f} s"
-    unit = {"size_mb": "MB", "latency_ms": "ms", "receptive_field_px": "px"}[name]
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+def interval_text(score: Score, between: str = " to ") -> str:
+    """``0.817 to 0.879``; empty if the score has no interval."""
+    ends = f"{score.low:.3f}{between}{score.high:.3f}"
+    return "" if math.isnan(score.low) else ends
 
 
 def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
     """The answer, in sentences."""
     places = ranking.models
     n = len(compared.images)
-    what = COLUMNS[ranking.by]
+    what = METRICS[ranking.by].label
     best = places[0]
     score = f"{score_text(best.scores[ranking.by])} on {n:,} test images."
     if len(places) == 1:
@@ -155,28 +149,11 @@ def _row(ranked: RankedModel) -> dict[str, object]:
 def pairs_table(ranking: Ranking) -> pd.DataFrame:
     """One row for each two models, the better one first."""
     titles = [ranked.model.title for ranked in ranking.models]
-    return pd.DataFrame(
-        [
-            {
-                "better": titles[pair.a],
-                "other": titles[pair.b],
-                "accuracy_difference": pair.difference,
-                "accuracy_low": pair.low,
-                "accuracy_high": pair.high,
-                "p": pair.p,
-                "p_holm": pair.p_holm,
-                "macro_f1_difference": pair.f1_difference,
-                "macro_f1_low": pair.f1_low,
-                "macro_f1_high": pair.f1_high,
-                "macro_f1_p": pair.f1_p,
-                "macro_f1_p_holm": pair.f1_p_holm,
-                "images_needed": pair.needed,
-                "accuracy_difference_std": pair.std,
-            }
-            for pair in ranking.pairs
-        ],
-        columns=_PAIR_COLUMNS,  # of one model, too, which has no pairs
-    )
+    rows = [
+        [titles[pair.a], titles[pair.b], *(getattr(pair, of) for of in _PAIR.values())]
+        for pair in ranking.pairs
+    ]
+    return pd.DataFrame(rows, columns=["better", "other", *_PAIR])
 
 
 def markdown(compared: Comparison, ranking: Ranking, *, title: str) -> str:
@@ -239,10 +216,6 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{c}" if c in r"\|*`<[" else c for c in line)
 
 
-def _scores_known(ranking: Ranking) -> list[str]:
-    return [name for name in COLUMNS if name in ranking.models[0].scores]
-
-
 def costs_known(ranking: Ranking) -> list[str]:
     """Costs that are known of at least one model."""
     return [
@@ -254,9 +227,8 @@ def costs_known(ranking: Ranking) -> list[str]:
 
 def _cells(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
     """The ranking as one table."""
-    scores, costs = _scores_known(ranking), costs_known(ranking)
-    header = ["", "model", *(COLUMNS[name] for name in scores)]
-    header += [COST_NAMES[cost] for cost in costs]
+    scores, costs = columns("page", ranking.models[0].scores), costs_known(ranking)
+    header = ["", "model", *scores.values(), *(COSTS[cost].label for cost in costs)]
     letters = letters_of(ranking)
     rows = []
     for place, ranked in enumerate(ranking.models):
@@ -268,13 +240,13 @@ def _cells(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
 
 
 def _score_cell(score: Score) -> str:
-    ends = f"{score.low:.3f} to {score.high:.3f}"
-    return f"{score.value:.3f}{spread_text(score.std)} ({ends})"
+    ends = interval_text(score)
+    value = f"{score.value:.3f}{spread_text(score.std)}"
+    return f"{value} ({ends})" if ends else value
 
 
 def _short_score(score: Score) -> str:
-    ends = f"{score.low:.3f}-{score.high:.3f}"
-    return f"{score.value:.3f}{spread_text(score.std)}\n{ends}"
+    return f"{score.value:.3f}{spread_text(score.std)}\n{interval_text(score, '-')}"
 
 
 def spread_text(std: float) -> str:
@@ -316,12 +288,12 @@ def show(compared: Comparison, ranking: Ranking) -> None:
 
 def _shown_scores(ranking: Ranking) -> Table:
     """What fits into a terminal of 80 columns; the page has the rest."""
-    scores, letters = _scores_known(ranking), letters_of(ranking)
-    scores = [name for name in scores if name != "balanced_accuracy"]
+    scores = columns("terminal", ranking.models[0].scores)
+    letters = letters_of(ranking)
     table = Table("", "model", show_lines=True)
     table.columns[1].overflow = "fold"
-    for name in scores:
-        table.add_column(COLUMNS[name], no_wrap=True)
+    for label in scores.values():
+        table.add_column(label, no_wrap=True)
     for place, ranked in enumerate(ranking.models):
         cells = [_short_score(ranked.scores[name]) for name in scores]
         title = escape(ranked.model.title)
@@ -333,7 +305,7 @@ def _shown_costs(ranking: Ranking) -> Table:
     costs = costs_known(ranking)
     if "latency_ms" in costs:
         costs.remove("size_mb")  # 80 columns have room for five; it goes with params
-    table = Table("", "model", *(COST_NAMES[cost] for cost in costs))
+    table = Table("", "model", *(COSTS[cost].label for cost in costs))
     table.columns[1].overflow = "fold"
     for column in table.columns[2:]:
         column.justify = "right"

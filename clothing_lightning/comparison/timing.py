@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from clothing_lightning.comparison.costs import COSTS
 from clothing_lightning.comparison.predictions import RunPredictions
-from clothing_lightning.comparison.ranking import COSTS
 from clothing_lightning.errors import UserError
 from clothing_lightning.inference.checkpoint import untrained
 from clothing_lightning.network_analysis.latency import latency
@@ -76,6 +76,6 @@ def with_latencies(
     times, machine, remarks = time_networks([r for r in stored if r.run_id in ids])
     timed = []
     for run in runs:
-        took = {COSTS["latency_ms"]: times.get(run.run_id, math.nan)}
+        took = {COSTS["latency_ms"].metric: times.get(run.run_id, math.nan)}
         timed.append(replace(run, metrics={**(run.metrics or {}), **took}))
     return timed, machine, remarks

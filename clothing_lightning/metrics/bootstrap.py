@@ -32,13 +32,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from clothing_lightning.metrics.classification_report import wilson_interval
-from clothing_lightning.metrics.intervals import independent_images
+from clothing_lightning.metrics.intervals import independent_images, wilson_interval
+from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.metrics.weighted_scores import CountedRuns, Run, resampled
 
 _WEIGHTS_AT_ONCE = 2**20  # 4 MB, which stay in a processor's cache
 _ROUNDING = 1e-6  # of a score in float32
-_MOST_OF_F1 = 1.75  # see Scores.interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +150,6 @@ class Scores:
         return math.hypot(spread, alone, self.difference(a, b) / math.sqrt(images))
 
 
-@dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """Both metrics, on the same resamples."""
-
-    macro_f1: Scores
-    balanced_accuracy: Scores
-
-
 def bootstrap(
     labels: NDArray[np.intp],
     models: Sequence[Sequence[Run]],
@@ -167,7 +158,7 @@ def bootstrap(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> Bootstrap:
+) -> dict[str, Scores]:
     """Score models on their test images and on resamples of these.
 
     A model's score is the mean over its runs, each on the images that it tested; a run
@@ -180,45 +171,48 @@ def bootstrap(
         classes: Number of classes.
         shares: Of each model how much each of its runs counts; by default all alike.
         resamples: Number of resamples, at least 2.
-        seed: Of the resampling; the same one gives the same numbers.
+        seed: Seed of the resampling; the same one gives the same numbers.
 
     Returns:
-        Scores of the models, in their order.
+        Scores of the models, in their order, for each metric of the registry that is a
+        mean over classes; all on the same resamples.
 
     Raises:
         ValueError: If an argument breaks its contract.
     """
     _check(labels, models, classes, resamples)
+    metrics = {name: metric for name, metric in METRICS.items() if metric.by_class}
+    formulas = [metric.by_class for metric in metrics.values() if metric.by_class]
     counted = [
-        CountedRuns.of(labels, runs, classes, share)
+        CountedRuns.of(labels, runs, classes, share, formulas)
         for runs, share in zip(models, shares or repeat(None), strict=False)
     ]
     images = np.array([_images_of_even_classes(labels, runs) for runs in models])
-    draws = np.empty((2, len(models), resamples))
-    generator = np.random.default_rng(seed)
+    draws = np.empty((len(metrics), len(models), resamples))
+    rng = np.random.default_rng(seed)
     step = max(1, _WEIGHTS_AT_ONCE // len(labels))
     for first in range(0, resamples, step):
         last = min(first + step, resamples)
-        weights = resampled(labels, last - first, generator)
+        weights = resampled(labels, last - first, rng)
         for number, model in enumerate(counted):
             draws[:, number, first:last] = model.scores(weights)
     once = np.ones((len(labels), 1))
     estimates = np.stack([model.scores(once)[:, 0] for model in counted], axis=1)
+    of_runs = [model.of_runs(once)[..., 0] for model in counted]
     alone = np.flatnonzero(np.bincount(labels, minlength=classes) == 1)
-    added = np.stack([model.added(once)[..., alone] for model in counted], axis=1)
-    f1, recall = (
-        Scores(
-            estimates[metric],
-            draws[metric],
-            images,
-            most,
-            added[metric],
-            added[2],
-            [model.of_runs(once)[:, metric, 0] for model in counted],
+    added = np.stack([model.added(once)[:, alone] for model in counted], axis=1)
+    return {
+        name: Scores(
+            estimates=estimates[row],
+            draws=draws[row],
+            images=images,
+            most=metric.most_images,
+            alone=added[row],
+            alone_most=added[-1],
+            of_runs=[values[:, row] for values in of_runs],
         )
-        for metric, most in enumerate((_MOST_OF_F1, 1.0))
-    )
-    return Bootstrap(f1, recall)
+        for row, (name, metric) in enumerate(metrics.items())
+    }
 
 
 def _length(values: NDArray[np.float64]) -> float:

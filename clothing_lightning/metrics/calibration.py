@@ -12,11 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.metrics.classification_report import (
-    SMALLEST_PROBABILITY,
-    ratio,
-    wilson_interval,
-)
+from clothing_lightning.metrics.classification_report import SMALLEST_PROBABILITY, ratio
+from clothing_lightning.metrics.intervals import wilson_interval
 
 _TEMPERATURES = (0.05, 20.0)
 _POINTS = 200

@@ -11,16 +11,16 @@ and the same table always gives the same numbers.
 """
 
 import math
-from statistics import NormalDist
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clothing_lightning.errors import DataError
+from clothing_lightning.metrics.registry import Counts, scores
 
 _LEADING_COLUMNS = ["path", "label"]
-_TOP_K = (3, 5)
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 
@@ -103,35 +103,39 @@ def per_class(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(predictions: pd.DataFrame) -> dict[str, float]:
-    """Numbers that describe the whole table; all NaN if it holds no image.
+    """Every metric of the registry that follows from predictions.
 
     Returns:
-        ``accuracy``; ``top3`` and ``top5``, each only where there are more classes
-        than that; ``macro_f1``, the mean over the classes that have images;
-        ``macro_f1_all``, the mean over every class, where one that neither has
-        images nor is ever predicted counts 0; ``balanced_accuracy``, the mean
-        recall over the classes that have images; ``loss_unweighted``, the mean
-        cross-entropy in nats, probabilities clipped at the smallest normal float32.
+        The metrics by name; all NaN if the table holds no image. Probabilities are
+        clipped at the smallest normal float32 for the cross-entropy.
 
     Raises:
         DataError: If the table breaks its contract.
     """
-    targets, probabilities = _targets(predictions), _probabilities(predictions)
-    ranks = target_ranks(targets, probabilities)
-    top_k = {k: f"top{k}" for k in _TOP_K if probabilities.shape[1] > k}
-    scores = per_class(predictions)
-    present = scores[scores["support"] > 0]
-    every_f1 = scores["f1"].fillna(0.0) if len(predictions) else scores["f1"]
+    counts = counts_of(_targets(predictions), _probabilities(predictions))
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        values = scores(counts)
+    empty = predictions.empty
+    return {key: math.nan if empty else float(value) for key, value in values.items()}
+
+
+def counts_of(targets: NDArray[np.intp], probabilities: NDArray[np.floating]) -> Counts:
+    """Add up predictions.
+
+    Args:
+        targets: Position of the true class of each image, ``[images]``.
+        probabilities: ``[images, classes]``.
+    """
+    by_class = partial(np.bincount, minlength=probabilities.shape[1])
+    predicted = probabilities.argmax(axis=1)
     of_target = probabilities[np.arange(len(targets)), targets]
-    losses = -np.log(np.maximum(of_target, SMALLEST_PROBABILITY))
-    return {
-        "accuracy": _mean(ranks < 1),
-        **{name: _mean(ranks < k) for k, name in top_k.items()},
-        "macro_f1": _mean(present["f1"].to_numpy()),
-        "macro_f1_all": _mean(every_f1.to_numpy()),
-        "balanced_accuracy": _mean(present["recall"].to_numpy()),
-        "loss_unweighted": _mean(losses),
-    }
+    return Counts(
+        support=by_class(targets),
+        predicted=by_class(predicted),
+        hits=by_class(targets[targets == predicted]),
+        ranks=by_class(target_ranks(targets, probabilities)),
+        cross_entropy=-np.log(np.maximum(of_target, SMALLEST_PROBABILITY)).sum(),
+    )
 
 
 def confused_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -194,40 +198,6 @@ def confident_mistakes(predictions: pd.DataFrame, limit: int) -> pd.DataFrame:
     )
 
 
-def wilson_interval(
-    successes: float, n: float, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Score interval of a proportion; it holds for small ``n`` and near 0 and 1.
-
-    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
-    Journal of the American Statistical Association 22, 1927,
-    doi:10.1080/01621459.1927.10502953.
-
-    Args:
-        successes: Trials that succeeded, 0 to ``n``.
-        n: Independent trials. None tells nothing: the interval is 0 to 1.
-        confidence: Coverage, between 0 and 1.
-
-    Returns:
-        Lower and upper end.
-
-    Raises:
-        ValueError: If an argument is out of its range.
-    """
-    if not 0 <= successes <= n:
-        raise ValueError(f"successes is {successes} of n = {n}: 0 to n are possible.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
-    if n == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = successes / n
-    centre = share + z**2 / (2 * n)
-    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    scale = 1 + z**2 / n
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
-
-
 def _targets(predictions: pd.DataFrame) -> NDArray[np.intp]:
     """Position of every row's label in class order."""
     names = class_names(predictions)
@@ -276,11 +246,6 @@ def target_ranks(
 
 def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
     """Elementwise ``part / whole``, NaN where ``whole`` is 0."""
-    found = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=found, where=whole > 0)
-    return found
-
-
-def _mean(values: NDArray[np.bool_] | NDArray[np.float64]) -> float:
-    """Mean of ``values``, NaN if there are none."""
-    return float(np.mean(values)) if len(values) else math.nan
+    ratios = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=ratios, where=whole > 0)
+    return ratios

@@ -1,9 +1,44 @@
-"""Interval of an accuracy to which an image contributes more than once."""
+"""Intervals of an accuracy, also where an image contributes to it more than once."""
+
+import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clothing_lightning.metrics.classification_report import wilson_interval
+
+def wilson_interval(
+    successes: float, n: float, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Score interval of a proportion; it holds for small ``n`` and near 0 and 1.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
+    Journal of the American Statistical Association 22, 1927,
+    doi:10.1080/01621459.1927.10502953.
+
+    Args:
+        successes: Trials that succeeded, 0 to ``n``.
+        n: Independent trials. None tells nothing: the interval is 0 to 1.
+        confidence: Coverage, between 0 and 1.
+
+    Returns:
+        Lower and upper end.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes is {successes} of n = {n}: 0 to n are possible.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / n
+    centre = share + z**2 / (2 * n)
+    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
 
 
 def clustered_wilson(

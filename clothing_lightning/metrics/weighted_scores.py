@@ -1,28 +1,37 @@
-"""Macro F1 and balanced accuracy of runs whose test images have weights."""
+"""Means over classes, such as macro F1, of runs whose test images have weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clothing_lightning.metrics.registry import Counts
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Run = tuple[NDArray[np.intp], NDArray[np.intp]]
-"""The images that were tested, as positions, and the class predicted for each."""
+"""The images that a run tested, as positions, and the class it predicted for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountedRuns:
-    """Runs of a model, each as a matrix that counts, and how much each counts.
+    """Runs of a model, ready to be scored with any weights of the images.
 
     Weights of images have the shape (images, draws).
+
+    Attributes:
+        counters: For each run the matrix that turns weights of images into sums by
+            class; see `_counter`.
+        shares: How much each run counts.
+        formulas: For each metric the value of each class, as `Metric.by_class`.
     """
 
-    runs: "list[csr_array]"
+    counters: "list[csr_array]"
     shares: NDArray[np.float64]
+    formulas: Sequence[Callable[[Counts], Any]]
 
     @classmethod
     def of(
@@ -31,30 +40,48 @@ class CountedRuns:
         runs: Sequence[Run],
         classes: int,
         shares: Sequence[float] | None,
+        formulas: Sequence[Callable[[Counts], Any]],
     ) -> "CountedRuns":
         """Count the answers of runs; without ``shares`` all runs count alike."""
         counters = [_counter(labels, run, classes) for run in runs]
-        return cls(counters, np.array(shares or [1.0] * len(runs)))
+        return cls(counters, np.array(shares or [1.0] * len(runs)), formulas)
 
     def of_runs(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Macro F1 and balanced accuracy of each run, shape (runs, 2, draws)."""
-        return np.stack([_mean(_by_class(run, weights), axis=1) for run in self.runs])
+        """Metrics of each run, shape (runs, metrics, draws)."""
+        return np.stack([_mean(each, axis=1) for each in self._by_class(weights)])
 
     def scores(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Mean of both over the runs, shape (2, draws)."""
+        """Mean of each metric over the runs, shape (metrics, draws)."""
         return _mean(self.of_runs(weights), axis=0, shares=self.shares)
 
     def added(self, once: NDArray[np.floating]) -> NDArray[np.floating]:
-        """What each class adds to F1 and recall, and at most; shape (3, classes)."""
-        each = np.stack([_by_class(run, once)[..., 0] for run in self.runs])
+        """What each class adds to each metric, and the most that it could add.
+
+        Args:
+            once: Weights of shape (images, 1), each 1.
+
+        Returns:
+            Shape (metrics + 1, classes); the last row holds the most.
+        """
+        each = np.stack([values[..., 0] for values in self._by_class(once)])
         known = np.isfinite(each[:, :1])
         parts = np.concatenate([np.nan_to_num(each), known], axis=1)
         parts = parts / known.sum(axis=2, keepdims=True)
         return np.asarray(np.average(parts, axis=0, weights=self.shares))
 
+    def _by_class(self, weights: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+        """For each run (metrics, classes, draws), NaN where a class has no image."""
+        values = []
+        for counter in self.counters:
+            sums = (counter @ weights).reshape(3, -1, weights.shape[1])
+            counts = Counts(*sums)
+            of_metrics = np.stack([formula(counts) for formula in self.formulas])
+            values.append(np.where(counts.support > 0, of_metrics, np.nan))
+        return values
+
 
 def resampled(
-    labels: NDArray[np.intp], count: int, generator: np.random.Generator
+    labels: NDArray[np.intp], count: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """How often each image is drawn, shape (images, count); sums are the class sizes.
 
@@ -67,8 +94,8 @@ def resampled(
         size = len(members)
         if size > 1:
             evenly = np.full(size, 1 / size)
-            drawn = generator.multinomial(size - 1, evenly, count).T
-            weights[members] = drawn * np.float32(size / (size - 1))
+            times = rng.multinomial(size - 1, evenly, count).T
+            weights[members] = times * np.float32(size / (size - 1))
     return weights
 
 
@@ -87,16 +114,6 @@ def _counter(labels: NDArray[np.intp], run: Run, classes: int) -> "csr_array":
     columns = np.concatenate([images, images, images[right]])
     ones = np.ones(len(rows), np.float32)
     return csr_array((ones, (rows, columns)), shape=(3 * classes, len(labels)))
-
-
-def _by_class(run: "csr_array", weights: NDArray[np.floating]) -> NDArray[np.floating]:
-    """F1 and recall of each class, shape (2, classes, draws), NaN without an image."""
-    counts = (run @ weights).reshape(3, -1, weights.shape[1])
-    support, predicted, hits = counts
-    with np.errstate(invalid="ignore"):  # 0 / 0
-        recall = hits / support
-        f1 = 2 * hits / np.where(support > 0, support + predicted, 0)
-    return np.stack([f1, recall])
 
 
 def _mean(

@@ -1,46 +1,70 @@
-"""Metrics of a whole split, by torchmetrics, right over several devices.
-
-Definitions: accuracy and top-k accuracy over images; macro F1 as the mean over
-classes of 2 tp / (2 tp + fp + fn); balanced accuracy as the mean recall of the classes
-that have images (Brodersen et al., "The Balanced Accuracy and Its Posterior
-Distribution", ICPR 2010). torchmetrics' own macro averages count a class that was
-predicted but has no image, so the averages are taken here, from its counts.
-"""
-
-from typing import Any, Literal
+"""Metrics of one stage while it runs, by torchmetrics, right over several devices."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassStatScores
+from torchmetrics import Metric
 
-Average = Literal["macro_f1", "macro_f1_all", "balanced_accuracy"]
+from clothing_lightning.metrics.registry import Counts, scores
 
 
-class MacroAverage(MulticlassStatScores):
-    """Macro F1 over the classes present or all, or balanced accuracy."""
+class CountedMetrics(Metric):
+    """Every metric of the registry that is computed from counts.
 
-    def __init__(self, num_classes: int, what: Average) -> None:
-        """Choose the average.
+    No update makes a GPU wait for the host, as `torch.bincount` would.
+    """
+
+    support: Tensor
+    predicted: Tensor
+    hits: Tensor
+    ranks: Tensor
+    cross_entropy: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        """Start at zero.
 
         Args:
-            num_classes: Number of classes.
-            what: ``macro_f1``: over the classes that have images; ``macro_f1_all``:
-                over every class, 0 for one that has none and is not predicted;
-                ``balanced_accuracy``: mean recall over classes that have images.
+            num_classes: Number of classes; top-k is left out where k reaches it.
         """
-        super().__init__(num_classes, average=None, validate_args=False)
-        self.what = what
+        super().__init__()
+        for state in ("support", "predicted", "hits", "ranks"):
+            zeros = torch.zeros(num_classes, dtype=torch.long)
+            self.add_state(state, zeros, dist_reduce_fx="sum")
+        self.add_state("cross_entropy", torch.zeros(()), dist_reduce_fx="sum")
 
-    def compute(self) -> Tensor:
-        """Return the average, 0 to 1."""
-        tp, fp, _, fn = (state.float() for state in self._final_state())
-        present = tp + fn > 0
-        if self.what == "balanced_accuracy":
-            return (tp[present] / (tp + fn)[present]).mean()
-        f1 = 2 * tp / (2 * tp + fp + fn).clamp(min=1)
-        return (f1 if self.what == "macro_f1_all" else f1[present]).mean()
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            logits: ``[N, num_classes]``. Where one is not a number, the true class
+                ranks last.
+            labels: ``[N]``.
+        """
+        predicted = logits.argmax(dim=1)
+        ones = torch.ones_like(labels)
+        right = (predicted == labels).to(ones.dtype)
+        self.support = self.support.index_add(0, labels, ones)
+        self.predicted = self.predicted.index_add(0, predicted, ones)
+        self.hits = self.hits.index_add(0, labels, right)
+        self.ranks = self.ranks.index_add(0, _target_ranks(logits, labels), ones)
+        total = F.cross_entropy(logits, labels, reduction="sum")
+        self.cross_entropy = self.cross_entropy + total.float()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the metrics by their names in the registry."""
+        return scores(
+            Counts(
+                self.support, self.predicted, self.hits, self.ranks, self.cross_entropy
+            )
+        )
+
+
+def _target_ranks(logits: Tensor, labels: Tensor) -> Tensor:
+    """Classes that rank before the true one; of equal logits the first class does."""
+    own, classes = logits.gather(1, labels[:, None]), logits.shape[1]
+    later = torch.arange(classes, device=labels.device) >= labels[:, None]
+    behind = (logits < own) | ((logits == own) & later)
+    return (classes - behind.sum(dim=1)).clip(max=classes - 1)
 
 
 class WeightedLoss(Metric):
@@ -72,31 +96,8 @@ class WeightedLoss(Metric):
         return self.total / self.weight
 
 
-def classification_metrics(num_classes: int, **kwargs: Any) -> MetricCollection:
-    """Metrics that take logits ``[N, num_classes]`` and labels ``[N]``.
-
-    Args:
-        num_classes: Number of classes; top-k is left out where k reaches it.
-        **kwargs: To `MetricCollection`, such as ``prefix``.
-    """
-    micro: dict[str, Any] = {"average": "micro", "validate_args": False}
-    metrics: dict[str, Metric | MetricCollection] = {
-        "accuracy": MulticlassAccuracy(num_classes, **micro),
-        "macro_f1": MacroAverage(num_classes, "macro_f1"),
-        "macro_f1_all": MacroAverage(num_classes, "macro_f1_all"),
-        "balanced_accuracy": MacroAverage(num_classes, "balanced_accuracy"),
-    }
-    tops = [k for k in (3, 5) if num_classes > k]
-    metrics |= {f"top{k}": MulticlassAccuracy(num_classes, k, **micro) for k in tops}
-    # Told, since torchmetrics guesses which metrics count alike from the first batch
-    # alone, where top-3 and top-5 may well have the same number right.
-    macro = ["macro_f1", "macro_f1_all", "balanced_accuracy"]
-    groups = [["accuracy"], macro, *([f"top{k}"] for k in tops)]
-    return MetricCollection(metrics, compute_groups=groups, **kwargs)
-
-
 class StageMetrics(nn.Module):
-    """Scores and losses of one stage, under names such as ``val/macro_f1``."""
+    """Metrics and loss of one stage, under names such as ``val/macro_f1``."""
 
     def __init__(self, num_classes: int, stage: str) -> None:
         """Start at zero.
@@ -107,9 +108,8 @@ class StageMetrics(nn.Module):
         """
         super().__init__()
         self.stage = stage
-        self.scores = classification_metrics(num_classes, prefix=f"{stage}/")
+        self.counted = CountedMetrics(num_classes)
         self.loss = WeightedLoss()
-        self.loss_unweighted = WeightedLoss()
 
     def update(
         self, logits: Tensor, labels: Tensor, losses: Tensor, weights: Tensor
@@ -122,23 +122,15 @@ class StageMetrics(nn.Module):
             losses: Weighted loss of each image, ``[N]``.
             weights: Weight of each image in the loss, ``[N]``.
         """
-        logits = logits.detach()
-        self.scores.update(logits, labels)
+        self.counted.update(logits.detach(), labels)
         self.loss.update(losses.sum(), weights.sum())
-        # torch.full and no validation: neither makes a GPU wait for the host.
-        size = torch.full((), float(len(labels)), device=labels.device)
-        total = F.cross_entropy(logits, labels, reduction="sum")
-        self.loss_unweighted.update(total, size)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the metrics of all that was added, on any device."""
-        return {
-            **self.scores.compute(),
-            f"{self.stage}/loss": self.loss.compute(),
-            f"{self.stage}/loss_unweighted": self.loss_unweighted.compute(),
-        }
+        values = self.counted.compute() | {"loss": self.loss.compute()}
+        return {f"{self.stage}/{name}": value for name, value in values.items()}
 
     def reset(self) -> None:
         """Start again from zero."""
-        for metric in (self.scores, self.loss, self.loss_unweighted):
-            metric.reset()
+        self.counted.reset()
+        self.loss.reset()

@@ -7,19 +7,13 @@ import pandas as pd
 
 from clothing_lightning.errors import StorageError
 from clothing_lightning.metrics import classification_report as numbers
+from clothing_lightning.metrics.intervals import wilson_interval
+from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports import style
 from clothing_lightning.reports.confusion import confusion_figure
 from clothing_lightning.reports.thumbnails import confused_pairs_figure, mistakes_figure
 
 _MISTAKES = 24
-_SCORES = {
-    "top3": "True class among the first 3",
-    "top5": "True class among the first 5",
-    "balanced_accuracy": "Balanced accuracy (mean recall of classes with images)",
-    "macro_f1": "Macro F1 (classes with images)",
-    "macro_f1_all": "Macro F1 (every class; one never seen nor predicted counts 0)",
-    "loss_unweighted": "Cross-entropy, unweighted, in nats",
-}
 
 
 def write_classification_report(
@@ -34,7 +28,7 @@ def write_classification_report(
     ``<stage>_confident_mistakes.jpg``.
 
     Args:
-        predictions: As stored; see ``analysis.classification``.
+        predictions: The table, as `classification_report` describes it.
         folder: Where the files go; made if it is missing.
         stage: ``val`` or ``test``, the beginning of every file name.
         image_root: Folder that ``path`` is relative to; None leaves the photos out.
@@ -104,13 +98,10 @@ def _per_class_page(predictions: pd.DataFrame, stage: str) -> str:
             "never predicted, the recall of a class without images, the F1 of a class "
             "that is both.",
         ]
-    averages = numbers.summary(predictions)
     lines += ["", "| over all classes | value |", "|:---|---:|"]
-    lines.append(f"| Accuracy | {_number(averages['accuracy'])} |")
     lines += [
-        f"| {label} | {_number(averages[key])} |"
-        for key, label in _SCORES.items()
-        if key in averages
+        f"| {METRICS[name].definition} | {_number(value)} |"
+        for name, value in numbers.summary(predictions).items()
     ]
     lines += ["", _accuracy_sentence(predictions)]
     return "\n".join(lines) + "\n"
@@ -123,7 +114,7 @@ def _accuracy_sentence(predictions: pd.DataFrame) -> str:
         return "Accuracy: n = 0, no images."
     matrix = numbers.confusion_matrix(predictions)
     hits = int(matrix.to_numpy().trace())
-    lower, upper = numbers.wilson_interval(hits, n)
+    lower, upper = wilson_interval(hits, n)
     return (
         f"Accuracy: {hits} of {_images(n)} are right, {100 * hits / n:.1f} % "
         f"(95 % Wilson interval {100 * lower:.1f} % to {100 * upper:.1f} %, "

@@ -72,25 +72,23 @@ def show_results(cli: "ExperimentCLI") -> None:
     """Print the table of results, where the run lies, and the next commands."""
     if cli.run is None:
         return
-    from clothing_lightning.metrics.classification_report import (
-        summary,
-        wilson_interval,
-    )
-    from clothing_lightning.metrics.registry import COLUMNS
+    from clothing_lightning.metrics.classification_report import summary
+    from clothing_lightning.metrics.intervals import wilson_interval
+    from clothing_lightning.metrics.registry import columns
     from clothing_lightning.tracking.store import where_to_browse
     from clothing_lightning.training.run_reports import stored_predictions
 
     tables = stored_predictions(cli.run)
     rows = {stage: summary(tables[stage]) for stage in STAGES if stage in tables}
-    shown = [key for key in COLUMNS if any(key in row for row in rows.values())]
-    table = Table("", "images", *(COLUMNS[key] for key in shown))
+    shown = columns("fit", {key for row in rows.values() for key in row})
+    table = Table("", "images", *shown.values())
     for column in table.columns[1:]:
         column.justify = "right"
     for stage, row in rows.items():
         n = len(tables[stage])
         values = [f"{row[key]:.3f}" for key in shown]
         low, high = wilson_interval(row["accuracy"] * n, n)
-        values[shown.index("accuracy")] += f"\n{low:.3f}-{high:.3f}"
+        values[list(shown).index("accuracy")] += f"\n{low:.3f}-{high:.3f}"
         table.add_row(STAGES[stage], str(n), *values)
     console = Console()
     console.print(table)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports import style
 
 _PANEL_IN = (4.4, 3.1)
@@ -26,11 +27,12 @@ _LOSS = (
     _Curve("train/loss", "train", style.BLUE),
     _Curve("val/loss", "val", style.ORANGE),
 )
-_SCORES = (
-    _Curve("train/accuracy", "train accuracy", style.BLUE),
-    _Curve("val/accuracy", "val accuracy", style.ORANGE),
-    _Curve("train/macro_f1", "train macro F1", style.BLUE, dashed=True),
-    _Curve("val/macro_f1", "val macro F1", style.ORANGE, dashed=True),
+_SCORES = ("accuracy", "macro_f1")  # the second one dashed
+_SCORES_TITLE = " and ".join(METRICS[name].label for name in _SCORES)
+_SCORE_CURVES = tuple(
+    _Curve(f"{stage}/{name}", f"{stage} {METRICS[name].label}", colour, bool(dashed))
+    for dashed, name in enumerate(_SCORES)
+    for stage, colour in (("train", style.BLUE), ("val", style.ORANGE))
 )
 
 
@@ -49,7 +51,7 @@ def learning_curves(history: pd.DataFrame, *, best_epoch: int | None) -> Figure:
         title: [curve for curve in curves if _is_drawn(history, curve.column)]
         for title, curves in (
             ("loss", _LOSS),
-            ("accuracy and macro F1", _SCORES),
+            (_SCORES_TITLE, _SCORE_CURVES),
             ("learning rate", _learning_rates(history)),
         )
     }

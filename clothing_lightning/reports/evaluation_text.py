@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from clothing_lightning.inference.repeatability import Repeated
-from clothing_lightning.metrics.classification_report import summary, wilson_interval
-from clothing_lightning.metrics.registry import COLUMNS
+from clothing_lightning.metrics.classification_report import summary
+from clothing_lightning.metrics.intervals import wilson_interval
+from clothing_lightning.metrics.registry import METRICS, columns
 from clothing_lightning.wording import listed
 
-_SHARES = ("accuracy", "top3", "top5")
 _SHOWN = 5
 
 
@@ -20,14 +20,12 @@ def results_table(predictions: pd.DataFrame, title: str) -> Table:
     scores, count = summary(predictions), len(predictions)
     table = Table(f"{title}, {count:,} images", "", "95 % interval")
     table.columns[1].justify = "right"
-    for name in COLUMNS:
-        if name not in scores:
-            continue
+    for name, label in columns("evaluate", scores).items():
         interval = ""
-        if name in _SHARES:
+        if METRICS[name].top:
             ends = wilson_interval(round(scores[name] * count), count)
             interval = f"{ends[0]:.3f} to {ends[1]:.3f}"
-        table.add_row(COLUMNS[name], f"{scores[name]:.3f}", interval)
+        table.add_row(label, f"{scores[name]:.3f}", interval)
     return table
 
 

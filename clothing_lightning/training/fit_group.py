@@ -228,11 +228,11 @@ def _report_folds(
 def _show(parent: "RunWriter", scores: "pd.DataFrame", rows: "pd.DataFrame") -> None:
     from rich.table import Table
 
-    from clothing_lightning.metrics.registry import COLUMNS
+    from clothing_lightning.metrics.registry import columns
     from clothing_lightning.tracking.store import where_to_browse
 
-    shown = [name for name in COLUMNS if name in rows]
-    table = Table("test", *(COLUMNS[name] for name in shown))
+    shown = columns("fit", rows)
+    table = Table("test", *shown.values())
     for column in table.columns[1:]:
         column.justify = "right"
     for label, row in rows.iterrows():

@@ -18,7 +18,7 @@ from clothing_lightning.comparison.predictions import (
     RunPredictions,
 )
 from clothing_lightning.comparison.ranking import Ranking, rank
-from clothing_lightning.metrics.classification_report import wilson_interval
+from clothing_lightning.metrics.intervals import wilson_interval
 from clothing_lightning.metrics.significance import images_needed
 from tests.compared_models import comparison
 

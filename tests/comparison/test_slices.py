@@ -7,7 +7,7 @@ import pytest
 
 from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.slices import OTHER, Slices, slices
-from clothing_lightning.metrics.classification_report import wilson_interval
+from clothing_lightning.metrics.intervals import wilson_interval
 from tests.compared_models import comparison
 
 CLASSES = ("Dress", "Hat", "Shirt")

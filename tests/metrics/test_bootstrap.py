@@ -12,8 +12,8 @@ from benchmarks.interval_coverage import (
     classifiers,
     simulate,
 )
-from clothing_lightning.metrics.bootstrap import Bootstrap, bootstrap
-from clothing_lightning.metrics.classification_report import wilson_interval
+from clothing_lightning.metrics.bootstrap import Scores, bootstrap
+from clothing_lightning.metrics.intervals import wilson_interval
 from clothing_lightning.metrics.weighted_scores import Run
 
 Classes = NDArray[np.intp]
@@ -59,7 +59,7 @@ def macro_f1(
 
 
 @pytest.fixture(scope="module")
-def three() -> Bootstrap:
+def three() -> dict[str, Scores]:
     """A good model, a worse one, and the good one again."""
     good, worse = on_all(predicted(0, 0.9)), on_all(predicted(1, 0.5))
     return bootstrap(LABELS, [good, worse, good], CLASSES)
@@ -69,10 +69,10 @@ def three() -> Bootstrap:
 def test_estimates_equal_scikit_learn(seed: int) -> None:
     answers = predicted(seed)
     found = bootstrap(LABELS, [on_all(answers)], CLASSES, resamples=2)
-    assert found.macro_f1.estimates[0] == pytest.approx(
+    assert found["macro_f1"].estimates[0] == pytest.approx(
         macro_f1(LABELS, answers), abs=1e-9
     )
-    assert found.balanced_accuracy.estimates[0] == pytest.approx(
+    assert found["balanced_accuracy"].estimates[0] == pytest.approx(
         metrics.balanced_accuracy_score(LABELS, answers), abs=1e-9
     )
 
@@ -82,7 +82,7 @@ def test_score_of_several_runs_is_their_mean_each_on_its_own_images() -> None:
     images = [np.sort(generator.permutation(len(LABELS))[:30]) for _ in range(3)]
     runs = [(part, predicted(seed)[part]) for seed, part in enumerate(images)]
     found = bootstrap(LABELS, [runs], CLASSES, resamples=2)
-    assert found.macro_f1.estimates[0] == pytest.approx(
+    assert found["macro_f1"].estimates[0] == pytest.approx(
         np.mean([macro_f1(LABELS[part], answers) for part, answers in runs]), abs=1e-9
     )
     expected = [
@@ -91,7 +91,7 @@ def test_score_of_several_runs_is_their_mean_each_on_its_own_images() -> None:
         )
         for part, answers in runs
     ]
-    assert found.balanced_accuracy.estimates[0] == pytest.approx(
+    assert found["balanced_accuracy"].estimates[0] == pytest.approx(
         np.mean(expected), abs=1e-9
     )
 
@@ -107,7 +107,7 @@ def test_draws_are_the_scores_of_weighted_images() -> None:
     models = [runs, *(on_all(probe) for probe in probes)]
     found = bootstrap(LABELS, models, CLASSES, resamples=20)
     sizes = np.bincount(LABELS)
-    weights = found.balanced_accuracy.draws[1:] * CLASSES * sizes[LABELS][:, None]
+    weights = found["balanced_accuracy"].draws[1:] * CLASSES * sizes[LABELS][:, None]
     for members in MEMBERS:
         np.testing.assert_allclose(
             weights[members].sum(axis=0), len(members), rtol=1e-5
@@ -117,7 +117,7 @@ def test_draws_are_the_scores_of_weighted_images() -> None:
             macro_f1(LABELS[images], answers, of_images[images])
             for images, answers in runs
         ]
-        assert found.macro_f1.draws[0, draw] == pytest.approx(
+        assert found["macro_f1"].draws[0, draw] == pytest.approx(
             np.mean(expected), abs=1e-5
         )
 
@@ -131,15 +131,15 @@ def test_spread_of_the_draws_is_that_of_the_recalls() -> None:
         if len(members) > 1
     )
     expected = math.sqrt(variance) / CLASSES
-    draws = found.balanced_accuracy.draws[0]
+    draws = found["balanced_accuracy"].draws[0]
     assert draws.std() == pytest.approx(expected, rel=0.02)
     assert draws.mean() == pytest.approx(
-        found.balanced_accuracy.estimates[0], abs=expected / 20
+        found["balanced_accuracy"].estimates[0], abs=expected / 20
     )
 
 
-def test_resamples_are_the_same_for_all_models(three: Bootstrap) -> None:
-    for scores in (three.macro_f1, three.balanced_accuracy):
+def test_resamples_are_the_same_for_all_models(three: dict[str, Scores]) -> None:
+    for scores in (three["macro_f1"], three["balanced_accuracy"]):
         np.testing.assert_array_equal(scores.draws[0], scores.draws[2])
         assert scores.difference(0, 2) == 0
         assert scores.difference_interval(0, 2) == (0, 0)
@@ -149,7 +149,7 @@ def test_resamples_are_the_same_for_all_models(three: Bootstrap) -> None:
 def test_seed_decides_the_draws() -> None:
     models = [on_all(predicted(0))]
     one, same, other = (
-        bootstrap(LABELS, models, CLASSES, resamples=50, seed=seed).macro_f1
+        bootstrap(LABELS, models, CLASSES, resamples=50, seed=seed)["macro_f1"]
         for seed in (4, 4, 5)
     )
     np.testing.assert_array_equal(one.draws, same.draws)
@@ -158,9 +158,9 @@ def test_seed_decides_the_draws() -> None:
 
 
 def test_intervals_hold_the_estimates_and_widen_with_confidence(
-    three: Bootstrap,
+    three: dict[str, Scores],
 ) -> None:
-    for scores in (three.macro_f1, three.balanced_accuracy):
+    for scores in (three["macro_f1"], three["balanced_accuracy"]):
         lower, upper = scores.interval(0)
         assert 0 <= lower < scores.estimates[0] < upper <= 1
         wide = scores.interval(0, confidence=0.99)
@@ -171,8 +171,8 @@ def test_intervals_hold_the_estimates_and_widen_with_confidence(
         assert wide[0] < lower < upper < wide[1]
 
 
-def test_difference_turns_with_the_models(three: Bootstrap) -> None:
-    scores = three.macro_f1
+def test_difference_turns_with_the_models(three: dict[str, Scores]) -> None:
+    scores = three["macro_f1"]
     lower, upper = scores.difference_interval(0, 1)
     assert scores.difference_interval(1, 0) == (-upper, -lower)
     assert scores.p_value(0, 1) == scores.p_value(1, 0)
@@ -182,13 +182,13 @@ def test_p_value_goes_below_what_resamples_can_count() -> None:
     labels = np.repeat(LABELS, 10)
     models = [on_all(np.repeat(predicted(0, of), 10)) for of in (0.95, 0.4)]
     scores = bootstrap(labels, models, CLASSES, resamples=200)
-    assert 0 < scores.macro_f1.p_value(0, 1) < 1e-9
+    assert 0 < scores["macro_f1"].p_value(0, 1) < 1e-9
 
 
 def test_always_right_is_as_sure_as_its_images_allow() -> None:
     labels = np.repeat(np.arange(2), 50)
     right, wrong = on_all(labels), on_all(1 - labels)
-    scores = bootstrap(labels, [right, wrong], 2).macro_f1
+    scores = bootstrap(labels, [right, wrong], 2)["macro_f1"]
     assert scores.estimates.tolist() == [1, 0]
     assert scores.interval(0) == wilson_interval(100, 100)
     assert scores.interval(1) == wilson_interval(0, 100)
@@ -197,20 +197,20 @@ def test_always_right_is_as_sure_as_its_images_allow() -> None:
 
 def test_small_classes_leave_the_perfect_less_sure() -> None:
     labels = np.repeat(np.arange(2), [98, 2])
-    scores = bootstrap(labels, [on_all(labels)], 2).balanced_accuracy
+    scores = bootstrap(labels, [on_all(labels)], 2)["balanced_accuracy"]
     lower, _ = scores.interval(0)
     assert lower < wilson_interval(8, 8)[0] + 0.01
 
 
 def test_one_predicted_class_for_all_has_an_interval() -> None:
-    scores = bootstrap(LABELS, [on_all(np.zeros_like(LABELS))], CLASSES).macro_f1
+    scores = bootstrap(LABELS, [on_all(np.zeros_like(LABELS))], CLASSES)["macro_f1"]
     lower, upper = scores.interval(0)
     assert 0 < lower < scores.estimates[0] < upper < 1
 
 
 def test_one_image_says_next_to_nothing() -> None:
     one = np.zeros(1, np.intp)
-    scores = bootstrap(one, [[(one, one)], [(one, one + 1)]], 2).macro_f1
+    scores = bootstrap(one, [[(one, one)], [(one, one + 1)]], 2)["macro_f1"]
     assert scores.interval(0) == wilson_interval(1, 1)
     assert scores.p_value(0, 1) == pytest.approx(math.erfc(0.5))
 
@@ -219,8 +219,8 @@ def test_one_class_works_for_both_metrics() -> None:
     labels = np.zeros(30, np.intp)
     answers = np.repeat([0, 1], [24, 6])
     found = bootstrap(labels, [on_all(answers)], 2)
-    assert found.balanced_accuracy.estimates[0] == pytest.approx(0.8)
-    lower, upper = found.balanced_accuracy.interval(0)
+    assert found["balanced_accuracy"].estimates[0] == pytest.approx(0.8)
+    lower, upper = found["balanced_accuracy"].interval(0)
     assert lower == pytest.approx(wilson_interval(24, 30)[0], abs=0.02)
     assert upper == pytest.approx(wilson_interval(24, 30)[1], abs=0.02)
 
@@ -228,7 +228,7 @@ def test_one_class_works_for_both_metrics() -> None:
 def test_resample_without_an_image_of_a_run_is_left_out() -> None:
     labels, one = np.zeros(3, np.intp), np.zeros(1, np.intp)
     runs = [(one, one)]
-    scores = bootstrap(labels, [runs], 1, resamples=200).macro_f1
+    scores = bootstrap(labels, [runs], 1, resamples=200)["macro_f1"]
     assert np.isnan(scores.draws).any()
     assert scores.interval(0) == wilson_interval(1, 1)
 
@@ -240,10 +240,10 @@ def test_runs_count_by_their_shares() -> None:
     a = [(images, answers[images]) for images in (easy, easy, easy, hard)]
     b = [(images, answers[images]) for images in (easy, hard)]
     shares = [[1 / 3, 1 / 3, 1 / 3, 1], [1.0, 1.0]]
-    scores = bootstrap(LABELS, [a, b], CLASSES, shares, resamples=50).macro_f1
+    scores = bootstrap(LABELS, [a, b], CLASSES, shares, resamples=50)["macro_f1"]
     assert scores.difference(0, 1) == pytest.approx(0)
     np.testing.assert_allclose(scores.draws[0], scores.draws[1])
-    alike = bootstrap(LABELS, [a, b], CLASSES, resamples=50).macro_f1
+    alike = bootstrap(LABELS, [a, b], CLASSES, resamples=50)["macro_f1"]
     assert abs(alike.difference(0, 1)) > 0.001
 
 
@@ -253,7 +253,7 @@ def test_classes_of_one_image_prove_nothing() -> None:
     lucky = labels.copy()
     answers = np.where(labels > 0, 0, labels)
     found = bootstrap(labels, [on_all(lucky), on_all(answers)], 4, resamples=50)
-    for scores in (found.macro_f1, found.balanced_accuracy):
+    for scores in (found["macro_f1"], found["balanced_accuracy"]):
         assert scores.difference(0, 1) > 0.7
         assert scores.p_value(0, 1) > 0.05
         lower, upper = scores.difference_interval(0, 1)
@@ -303,11 +303,11 @@ def test_broken_contract_is_told(changes: dict[str, object], message: str) -> No
         bootstrap(LABELS, **arguments)  # type: ignore[arg-type]
 
 
-def test_confidence_is_a_share(three: Bootstrap) -> None:
+def test_confidence_is_a_share(three: dict[str, Scores]) -> None:
     with pytest.raises(ValueError, match="confidence is 1"):
-        three.macro_f1.interval(0, confidence=1.0)
+        three["macro_f1"].interval(0, confidence=1.0)
     with pytest.raises(ValueError, match="confidence is 1"):
-        three.macro_f1.difference_interval(0, 1, confidence=1.0)
+        three["macro_f1"].difference_interval(0, 1, confidence=1.0)
 
 
 def holding(ends: list[tuple[float, float]], truth: float) -> float:
@@ -324,7 +324,7 @@ def test_95_percent_intervals_hold_the_truth_in_93_to_97_percent(
     a, b = (classifier.scores() for classifier in classifiers(setting))
     found = bootstrap(labels, models, len(setting.sizes), resamples=500)
     pairs = range(0, len(models), 2)
-    for metric, scores in enumerate((found.macro_f1, found.balanced_accuracy)):
+    for metric, scores in enumerate((found["macro_f1"], found["balanced_accuracy"])):
         ends = [scores.interval(i) for i in pairs]
         assert 0.93 <= holding(ends, a[metric]) <= 0.97
         ends = [scores.difference_interval(i, i + 1) for i in pairs]

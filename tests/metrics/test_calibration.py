@@ -14,7 +14,7 @@ from clothing_lightning.metrics.calibration import (
     reliability,
     tempered,
 )
-from clothing_lightning.metrics.classification_report import wilson_interval
+from clothing_lightning.metrics.intervals import wilson_interval
 
 Floats = NDArray[np.float64]
 Targets = NDArray[np.intp]

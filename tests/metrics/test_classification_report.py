@@ -15,7 +15,6 @@ from clothing_lightning.metrics.classification_report import (
     confusion_matrix,
     per_class,
     summary,
-    wilson_interval,
 )
 
 NAMES = ["T-Shirt", "Dress/Gown", "Not sure", "日本", "Hat", "Shoes", "Polo"]
@@ -120,6 +119,7 @@ def test_summary_equals_scikit_learn(labelled: list[str]) -> None:
         "macro_f1": f1["present"],
         "macro_f1_all": f1["all"],
         "balanced_accuracy": metrics.balanced_accuracy_score(true, predicted),
+        "mcc": metrics.matthews_corrcoef(true, predicted),
         "loss_unweighted": metrics.log_loss(true, probabilities, labels=order),
     }
     assert summary(predictions) == pytest.approx(expected, rel=1e-12, abs=1e-12)
@@ -134,6 +134,8 @@ def test_summary_of_a_hand_computed_case(small: pd.DataFrame) -> None:
             "macro_f1": f1_dress / 2,
             "macro_f1_all": f1_dress / 3,
             "balanced_accuracy": (2 / 3 + 0) / 2,
+            # Covariances of true (3, 2, 0) and predicted (4, 0, 1) counts, 5 images.
+            "mcc": (2 * 5 - 3 * 4) / math.sqrt((25 - 13) * (25 - 17)),
             "loss_unweighted": -math.log(0.7 * 0.2 * 0.1 * 0.4 * 0.5) / 5,
         }
     )
@@ -232,45 +234,6 @@ def test_index_of_the_table_does_not_matter(
     pd.testing.assert_frame_equal(
         confident_mistakes(other, 9), confident_mistakes(small, 9)
     )
-
-
-@pytest.mark.parametrize(
-    ("successes", "n", "lower", "upper"),
-    [  # Newcombe, Statistics in Medicine 17, 1998, table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        (20, 20, 1 - 0.1611, 1.0),
-    ],
-)
-def test_wilson_interval_equals_published_values(
-    successes: int, n: int, lower: float, upper: float
-) -> None:
-    assert wilson_interval(successes, n) == pytest.approx((lower, upper), abs=5e-5)
-
-
-def test_ends_of_the_wilson_interval_solve_its_equation() -> None:
-    z = 2.5758293035489004
-    for end in wilson_interval(420, 517, confidence=0.99):
-        distance = abs(420 / 517 - end)
-        assert distance == pytest.approx(z * math.sqrt(end * (1 - end) / 517))
-
-
-def test_wilson_interval_of_no_trials_is_everything() -> None:
-    assert wilson_interval(0, 0) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize("successes", [-1, 6])
-def test_wilson_interval_refuses_impossible_counts(successes: int) -> None:
-    with pytest.raises(ValueError, match=f"successes is {successes} of n = 5"):
-        wilson_interval(successes, 5)
-
-
-@pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
-def test_wilson_interval_refuses_impossible_confidence(confidence: float) -> None:
-    with pytest.raises(ValueError, match=f"confidence is {confidence}"):
-        wilson_interval(1, 5, confidence)
 
 
 @pytest.mark.parametrize("columns", [["label", "path", "a"], ["path", "label"]])

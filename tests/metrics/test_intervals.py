@@ -1,10 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clothing_lightning.metrics.classification_report import wilson_interval
-from clothing_lightning.metrics.intervals import clustered_wilson
+from clothing_lightning.metrics.intervals import clustered_wilson, wilson_interval
 
 few = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
@@ -67,3 +68,42 @@ def test_hits_are_part_of_the_trials(hits: list[float], trials: list[float]) -> 
 def test_confidence_is_a_share() -> None:
     with pytest.raises(ValueError, match="confidence is 1"):
         clustered_wilson(np.ones(2), np.ones(2), confidence=1.0)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "lower", "upper"),
+    [  # Newcombe, Statistics in Medicine 17, 1998, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (20, 20, 1 - 0.1611, 1.0),
+    ],
+)
+def test_wilson_interval_equals_published_values(
+    successes: int, n: int, lower: float, upper: float
+) -> None:
+    assert wilson_interval(successes, n) == pytest.approx((lower, upper), abs=5e-5)
+
+
+def test_ends_of_the_wilson_interval_solve_its_equation() -> None:
+    z = 2.5758293035489004
+    for end in wilson_interval(420, 517, confidence=0.99):
+        distance = abs(420 / 517 - end)
+        assert distance == pytest.approx(z * math.sqrt(end * (1 - end) / 517))
+
+
+def test_wilson_interval_of_no_trials_is_everything() -> None:
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("successes", [-1, 6])
+def test_wilson_interval_refuses_impossible_counts(successes: int) -> None:
+    with pytest.raises(ValueError, match=f"successes is {successes} of n = 5"):
+        wilson_interval(successes, 5)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
+def test_wilson_interval_refuses_impossible_confidence(confidence: float) -> None:
+    with pytest.raises(ValueError, match=f"confidence is {confidence}"):
+        wilson_interval(1, 5, confidence)

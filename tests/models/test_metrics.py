@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
+    matthews_corrcoef,
     recall_score,
     top_k_accuracy_score,
 )
@@ -25,9 +26,9 @@ WEIGHT = torch.tensor([0.2, 1, 3, 0.5, 0, 2, 1, 1.5])
 
 def answers(seed: int, size: int, present: int = CLASSES) -> tuple[Tensor, Tensor]:
     """Logits that are right more often than not, and labels of some of the classes."""
-    chance = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, present, (size,), generator=chance)
-    noise = torch.randn(size, CLASSES, generator=chance)
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, present, (size,), generator=rng)
+    noise = torch.randn(size, CLASSES, generator=rng)
     return noise + 1.2 * F.one_hot(labels, CLASSES), labels
 
 
@@ -63,6 +64,7 @@ def expected(logits: Tensor, labels: Tensor) -> dict[str, float]:
         "val/macro_f1": f1_score(y, guesses, labels=np.unique(y), **macro),
         "val/macro_f1_all": f1_score(y, guesses, labels=every, **macro),
         "val/balanced_accuracy": recall_score(y, guesses, labels=np.unique(y), **macro),
+        "val/mcc": matthews_corrcoef(y, guesses),
         "val/loss": float(F.cross_entropy(logits, labels, WEIGHT)),
         "val/loss_unweighted": float(F.cross_entropy(logits, labels)),
     }
@@ -98,7 +100,11 @@ def test_first_batch_does_not_decide_what_is_counted() -> None:
 
 
 def test_top_k_is_left_out_where_k_reaches_the_number_of_classes() -> None:
-    names = {n: set(StageMetrics(n, "test").scores.keys()) for n in (3, 4, 5, 6)}
+    names = {}
+    for n in (3, 4, 5, 6):
+        metrics, one = StageMetrics(n, "test"), torch.ones(1)
+        metrics.update(torch.zeros(1, n), torch.zeros(1, dtype=torch.long), one, one)
+        names[n] = metrics.compute().keys()
     assert {n: "test/top3" in names[n] for n in names} == {
         3: False,
         4: True,
@@ -106,6 +112,18 @@ def test_top_k_is_left_out_where_k_reaches_the_number_of_classes() -> None:
         6: True,
     }
     assert {n for n in names if "test/top5" in names[n]} == {6}
+
+
+def test_of_equal_logits_the_first_class_ranks_first() -> None:
+    given = counted(torch.zeros(8, 8), torch.arange(8), [8])
+    assert (given["val/top3"], given["val/top5"]) == (3 / 8, 5 / 8)
+
+
+def test_logits_that_are_no_numbers_are_not_right() -> None:
+    given = counted(torch.full((8, 8), math.nan), torch.arange(8), [8])
+    assert given["val/top3"] == given["val/top5"] == 0
+    assert given["val/accuracy"] <= 1 / 8
+    assert math.isnan(given["val/loss_unweighted"])
 
 
 def test_reset_starts_from_zero() -> None:
@@ -127,8 +145,8 @@ def test_weighted_loss_is_the_sum_over_the_sum_of_weights() -> None:
 
 
 def test_weighted_loss_stays_exact_over_many_batches() -> None:
-    chance = torch.Generator().manual_seed(0)
-    totals, weights = torch.rand(2, 3000, generator=chance) * 50
+    rng = torch.Generator().manual_seed(0)
+    totals, weights = torch.rand(2, 3000, generator=rng) * 50
     loss = WeightedLoss()
     for total, weight in zip(totals, weights, strict=True):
         loss.update(total, weight)
