@@ -188,13 +188,13 @@ def test_ranking_has_scores_with_intervals_and_costs_with_units(
     headings, first, *rest = page.tables["Ranking"]
     assert headings == [
         *("place", "model", "accuracy", "top-5", "macro F1", "balanced acc."),
-        *("parameters", "MACs", "size", "receptive field", "training"),
+        *("MCC", "parameters", "MACs", "size", "receptive field", "training"),
     ]
     score = ranking.models[0].scores["accuracy"]
     assert first[2] == (
         f"{score.value:.3f} ± {score.std:.3f}{score.low:.3f} to {score.high:.3f}"
     )
-    assert first[6:] == ["1.1 M", "104 M", "4.4 MB", "299 px", "13 min"]
+    assert first[7:] == ["1.1 M", "104 M", "4.4 MB", "299 px", "13 min"]
     assert "4 runs" in first[1]
     assert len(rest) == 4 + (1 + 2) + (1 + 2)
 
@@ -216,7 +216,7 @@ def test_costs_that_are_not_known_are_dashes_and_have_no_figure(
     found: Comparison,
 ) -> None:
     page = Page(page_of(with_metrics(found, lambda _: None)))
-    assert page.tables["Ranking"][1][6:] == [DASH] * 5
+    assert page.tables["Ranking"][1][7:] == [DASH] * 5
     assert "No cost is known." in page.text
 
 

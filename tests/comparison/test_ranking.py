@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import balanced_accuracy_score, f1_score, top_k_accuracy_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    top_k_accuracy_score,
+)
 
 from clothing_lightning.comparison.by_class import f1_by_class
 from clothing_lightning.comparison.pooling import pool
@@ -76,6 +81,7 @@ def test_scores_are_those_of_scikit_learn(three: tuple[Comparison, Ranking]) -> 
             "macro_f1": f1_score(labels, predicted, average="macro"),
             "balanced_accuracy": balanced_accuracy_score(labels, predicted),
             "top5": top_k_accuracy_score(labels, repeat.probabilities, k=5),
+            "mcc": matthews_corrcoef(labels, predicted),
         }
         for name, value in expected.items():
             assert ranked.scores[name].value == pytest.approx(value, abs=1e-9)

@@ -10,7 +10,6 @@ from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking, Score, rank
 from clothing_lightning.comparison.text import (
     conclusions,
-    cost_text,
     estimate_text,
     letters_of,
     markdown,
@@ -34,27 +33,6 @@ def outcome() -> tuple[Comparison, Ranking]:
 
 def test_a_score_is_told_with_its_interval() -> None:
     assert score_text(Score(0.8506, 0.8174, 0.8791)) == "0.851 (0.817 to 0.879)"
-
-
-@pytest.mark.parametrize(
-    ("cost", "value", "text"),
-    [
-        ("params", 3_394_066, "3.39 M"),
-        ("macs", 384e6, "384 M"),
-        ("macs", 4.11e9, "4.11 G"),
-        ("params", 12, "12"),
-        ("size_mb", 13.74, "13.7 MB"),
-        ("receptive_field_px", 851, "851 px"),
-        ("train_s", 1380, "23 min"),
-        ("train_s", 45, "45 s"),
-        ("latency_ms", 4.321, "4.32 ms"),
-        ("macs", math.nan, "-"),
-    ],
-)
-def test_costs_are_told_in_units_that_people_read(
-    cost: str, value: float, text: str
-) -> None:
-    assert cost_text(cost, value) == text
 
 
 def test_estimates_have_two_figures() -> None:
