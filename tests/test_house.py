@@ -1,6 +1,7 @@
 """The rules of docs/architecture.md, held against every import of the package."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 
@@ -8,9 +9,12 @@ import pytest
 
 from docs.architecture import (
     DOORS,
+    DRAWING,
+    FLOORS,
     PACKAGE,
     ROOT,
     Arrow,
+    drawing,
     floor_of,
     folder_imports,
     folder_of,
@@ -115,6 +119,21 @@ def test_our_own_modules_are_imported_inside_one_function_of_a_front_door() -> N
         if len(functions) > allowed:
             several.add(path)
     assert several - KNOWN_INSIDE == set()
+
+
+def test_the_drawing_is_the_latest() -> None:
+    """``make architecture`` draws it again."""
+    assert DRAWING.read_text(encoding="utf-8") == drawing(IMPORTS)
+
+
+def test_the_page_names_every_folder_and_only_types_that_exist() -> None:
+    page = DRAWING.parents[1].joinpath("architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)(?:/|\.py)`", page))
+    folders = {name for floor in FLOORS for name in floor}
+    assert named - {"templates"} == folders - {DOORS, "__init__"}
+    types = set(re.findall(r"`([A-Z]\w+)`", page))
+    code = "".join(text for _, text in sources(".py"))
+    assert types == {name for name in types if f"\nclass {name}" in code}
 
 
 def importing_functions(node: ast.AST) -> Iterator[str]:
