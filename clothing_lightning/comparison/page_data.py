@@ -1,6 +1,5 @@
 """What the script of a comparison's page computes with: predictions, tests, photos."""
 
-import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from clothing_lightning.comparison.predictions import Comparison, Model
-from clothing_lightning.comparison.ranking import ALPHA, Ranking
+from clothing_lightning.comparison.ranking import ALPHA, Pair, Ranking
 from clothing_lightning.data.decoding import MAX_PIXELS
 
 PHOTOS = 400
@@ -28,24 +27,26 @@ Photo = Callable[[str], bytes | None]
 
 
 def page_data(compared: Comparison, ranking: Ranking, photo: Photo) -> dict[str, Any]:
-    """Gather what the script needs; classes and images go by their numbers.
+    """Gather what the script needs, as values that JSON can hold.
 
     Args:
-        compared: Models on the same images.
-        ranking: Of them.
-        photo: Function from an image's SHA-256 to the bytes of its file, or None.
+        compared: The models, and the images on which all of them were tested.
+        ranking: The same models from the best to the worst.
+        photo: A function from an image's SHA-256 to the bytes of its file, or None.
 
     Returns:
-        ``models``, best first, with ``repeats``: each the number of its test set and
-        its predicted classes, as base64 of unsigned numbers of ``bytes`` bytes. So are
-        ``labels``; ``tests`` are base64 of places in ``paths``, 4 bytes each.
-        ``pairs``: their fields in the order of `ranking.Pair`. ``photos``: JPEG
-        in base64, by the place of the image.
+        ``classes`` and ``paths`` hold the names of the classes and the images, which
+        all else names by their places. ``labels`` holds the class of each image, and
+        in ``models``, best first, each of the ``repeats`` the number of its test set
+        and the class ``predicted`` for each of its images: base64 of unsigned numbers
+        of ``bytes_per_label`` bytes. ``tests`` holds the images of each test set:
+        base64 of unsigned numbers of 4 bytes. ``pairs`` are the tests of each two
+        models. ``photos`` holds by the place of the image a JPEG file in base64.
     """
     kind = np.dtype("uint8" if len(compared.class_names) <= 256 else "<u2")
     return {
         "classes": compared.class_names,
-        "bytes": kind.itemsize,
+        "bytes_per_label": kind.itemsize,
         "labels": _packed(compared.labels, kind),
         "paths": compared.images["path"].tolist(),
         "tests": [_packed(places, np.dtype("<u4")) for places in compared.tests],
@@ -55,32 +56,38 @@ def page_data(compared: Comparison, ranking: Ranking, photo: Photo) -> dict[str,
                 "accuracy": _rounded(ranked.scores["accuracy"].value),
                 "macro_f1": _rounded(ranked.scores["macro_f1"].value),
                 "repeats": [
-                    [each.test, _packed(each.predicted, kind)]
+                    {"test": each.test, "predicted": _packed(each.predicted, kind)}
                     for each in ranked.model.repeats
                 ],
             }
             for ranked in ranking.models
         ],
         "alpha": ALPHA,
-        "pairs": [[_rounded(v) for v in vars(pair).values()] for pair in ranking.pairs],
+        "pairs": [_pair(pair) for pair in ranking.pairs],
         "photos": _photos(compared, ranking, photo),
     }
 
 
-def as_json(data: dict[str, Any]) -> str:
-    """JSON that a script element can hold: no text in it can end the element."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028")
+def _pair(pair: Pair) -> dict[str, Any]:
+    """The tests of a pair, of both scores alike."""
+    accuracy = (pair.difference, pair.low, pair.high, pair.p, pair.p_holm)
+    f1 = (pair.f1_difference, pair.f1_low, pair.f1_high, pair.f1_p, pair.f1_p_holm)
+    names = ("difference", "low", "high", "p", "p_holm")
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "accuracy": dict(zip(names, map(_rounded, accuracy), strict=True)),
+        "macro_f1": dict(zip(names, map(_rounded, f1), strict=True)),
+        "images_needed": pair.needed,
+    }
 
 
 def _packed(values: NDArray[np.intp], kind: "np.dtype[Any]") -> str:
     return b64encode(values.astype(kind).tobytes()).decode()
 
 
-def _rounded(value: float | None) -> float | None:
-    """With the digits that anybody could want; JSON has no NaN."""
-    if value is None or isinstance(value, int):
-        return value
+def _rounded(value: float) -> float | None:
+    """Keep the digits that anybody could want; JSON has no NaN."""
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 

@@ -1,14 +1,10 @@
 """One page, complete in itself, on what networks see and cost."""
 
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
-from io import BytesIO
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
 from clothing_lightning.network_analysis.complexity import BYTES, Layer, NetworkReport
 from clothing_lightning.reports.complexity import (
@@ -16,7 +12,7 @@ from clothing_lightning.reports.complexity import (
     layers_figure,
     number,
 )
-from clothing_lightning.reports.page import filled
+from clothing_lightning.reports.page import breakable, png, render
 from clothing_lightning.reports.receptive_field import (
     by,
     field_sentences,
@@ -28,46 +24,7 @@ from clothing_lightning.wording import listed
 
 COSTLIEST = 10
 
-_DPI = 144
-_COLOURS = 128
 _LISTED = 6
-_LAYER_HEADINGS = (
-    "#",
-    "layer",
-    "type",
-    "input",
-    "output",
-    "kernel",
-    "stride",
-    "groups",
-    "filters",
-    "parameters",
-    "million MACs",
-    "% of MACs",
-    "million FLOPs",
-    "output MB",
-    "field px",
-)
-_COMPARED_HEADINGS = (
-    "network",
-    "image px",
-    "million parameters",
-    "GMACs",
-    "GFLOPs",
-    "float32 MB",
-    "peak activation MB",
-    "field px",
-    "% of side",
-    "stride px",
-    "positions",
-    "whole image from",
-)
-
-
-class _Html(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
 
 
 def analysis_page(
@@ -77,71 +34,75 @@ def analysis_page(
     *,
     photos: Mapping[str, NDArray[np.uint8]] | None = None,
 ) -> str:
-    """Write one HTML page with tables and figures; it needs nothing from elsewhere.
+    """Write one HTML page with tables and figures.
 
     Args:
-        reports: One or more; several are compared first.
-        advice: A sentence or more, by the title of the report.
-        notes: Remarks on the numbers, likewise; such as what other tools count.
-        photos: To draw the windows on, likewise: ``[H, W, 3]`` at the report's size.
+        reports: The reports of one or more networks. Several are compared first.
+        advice: A sentence or more on a network, by the title of its report.
+        notes: Remarks on the numbers of a network, by the title of its report, such as
+            what other tools count.
+        photos: Photos to draw the windows on, by the title of the report: ``[H, W, 3]``
+            at the report's image size.
 
     Returns:
-        The page.
+        The page, which needs nothing from elsewhere.
     """
     title = f"What {len(reports)} networks see and cost"
     if len(reports) == 1:
         title = f"What {reports[0].title} sees and costs"
-    parts = [_comparison(reports)] if len(reports) > 1 else []
-    for index, report in enumerate(reports):
-        photo = (photos or {}).get(report.title)
-        parts += [
-            f'<section id="network-{index}">',
-            f"<h2>{escape(report.title)}</h2>" if len(reports) > 1 else "",
-            _advice(advice.get(report.title), notes.get(report.title, ())),
-            f'<div class="beside">{_facts(report)}',
-            _figure(window_figure(photo, report), " ".join(field_sentences(report))),
-            _chart(growth_figure(report), "Receptive field and stride by layer"),
-            _chart(layers_figure(report), "MACs, parameters and outputs by stage"),
-            f"</div>{_layers(report, unfolded=len(reports) == 1)}</section>",
-        ]
-    return filled("analysis_page.html", title=escape(title), body="\n".join(parts))
+    return render(
+        "analysis_page.html",
+        title=title,
+        costs=png(cost_figure(reports)) if len(reports) > 1 else None,
+        networks=[
+            {
+                "advice": advice.get(report.title),
+                "notes": notes.get(report.title, ()),
+                "window": png(window_figure((photos or {}).get(report.title), report)),
+                **_network(report),
+            }
+            for report in reports
+        ],
+    )
 
 
-def _comparison(reports: Sequence[NetworkReport]) -> str:
-    rows = [
-        _compared(report, link=f"#network-{index}")
-        for index, report in enumerate(reports)
-    ]
-    picture = _chart(cost_figure(reports), "MACs, parameters and receptive fields")
-    return f"<section>{_table(_COMPARED_HEADINGS, rows, 'compare')}{picture}</section>"
+def _network(report: NetworkReport) -> dict[str, Any]:
+    """Gather what the page shows of a network."""
+    layers = [_layer(*each, report) for each in enumerate(report.layers, 1)]
+    by_macs = sorted(range(len(layers)), key=lambda n: -report.layers[n].macs)
+    return {
+        "name": report.name,
+        "title": report.title,
+        "compared": _compared(report),
+        "facts": _facts(report),
+        "field_sentences": " ".join(field_sentences(report)),
+        "growth": png(growth_figure(report)),
+        "stages": png(layers_figure(report)),
+        "costliest": [layers[n] for n in by_macs[:COSTLIEST]],
+        "layers": layers,
+    }
 
 
-def _compared(report: NetworkReport, link: str) -> list[str]:
+def _compared(report: NetworkReport) -> dict[str, str]:
+    """Gather a network's row of the table that compares several, by heading."""
     field = report.field.field
-    return [
-        _Html(f'<a href="{link}">{_breakable(report.name)}</a>'),
-        by(report.image_size),
-        f"{report.params / 1e6:,.3f}",
-        f"{report.macs / 1e9:,.3f}",
-        f"{report.flops / 1e9:,.3f}",
-        f"{report.size_mb('float32'):,.1f}",
-        f"{report.peak_activation_bytes / 1e6:,.1f}",
-        by(field.size_px) if field else "unknown",
-        share_of_side(report).removesuffix(" %"),
-        by(field.stride_px) if field else "unknown",
-        by(report.field.grid),
-        report.field.global_from or "",
-    ]
+    return {
+        "image px": by(report.image_size),
+        "million parameters": f"{report.params / 1e6:,.3f}",
+        "GMACs": f"{report.macs / 1e9:,.3f}",
+        "GFLOPs": f"{report.flops / 1e9:,.3f}",
+        "float32 MB": f"{report.size_mb('float32'):,.1f}",
+        "peak activation MB": f"{report.peak_activation_bytes / 1e6:,.1f}",
+        "field px": by(field.size_px) if field else "unknown",
+        "% of side": share_of_side(report).removesuffix(" %"),
+        "stride px": by(field.stride_px) if field else "unknown",
+        "positions": by(report.field.grid),
+        "whole image from": report.field.global_from or "",
+    }
 
 
-def _advice(advice: str | None, notes: Iterable[str]) -> str:
-    said = f'<p class="advice">{escape(advice)}</p>' if advice else ""
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f"{said}<h3>Notes</h3><ul>{items}</ul>" if items else said
-
-
-def _facts(report: NetworkReport) -> str:
-    """What is known of the whole network, as a table of two columns."""
+def _facts(report: NetworkReport) -> dict[str, str]:
+    """Gather what is known of the whole network, by what it is called."""
     seen, field = report.field, report.field.field
     sizes = [f"{number(report.size_mb(kind))} MB in {kind}" for kind in BYTES]
     facts = {
@@ -171,18 +132,13 @@ def _facts(report: NetworkReport) -> str:
         for mixing in seen.local_ops
     ]
     joins = [f"{layer}: {offset:g} px" for layer, offset in seen.misaligned.items()]
-    facts |= {
+    return facts | {
         "whole image from": seen.global_from or "no layer before the classifier",
         "layers over whole rows, columns or images": _some(seen.global_ops),
         "local windows, as of attention": _some(local),
         "operations that could not be followed": _some(seen.unknown_ops),
         "joins of paths with different centres": _some(joins),
     }
-    rows = "".join(
-        f"<tr><th scope=row>{escape(name)}<td>{escape(value)}"
-        for name, value in facts.items()
-    )
-    return f'<table class="facts">{rows}</table>'
 
 
 def _some(items: Sequence[str]) -> str:
@@ -190,85 +146,26 @@ def _some(items: Sequence[str]) -> str:
     return listed(items, _LISTED) or "none"
 
 
-def _layers(report: NetworkReport, *, unfolded: bool) -> str:
-    """The costliest layers, and all of them to unfold, sort and search."""
-    numbered = list(enumerate(report.layers, 1))
-    costliest = sorted(numbered, key=lambda pair: -pair[1].macs)[:COSTLIEST]
-    every, first = (
-        _table(_LAYER_HEADINGS, [_layer(*pair, report) for pair in chosen], "layers")
-        for chosen in (numbered, costliest)
-    )
-    return (
-        f"<h3>The {len(costliest)} layers with most MACs</h3>"
-        f"{first}"
-        f'<details class="every"{" open" if unfolded else ""}>'
-        f"<summary>All {len(numbered):,} layers, in order of call</summary>"
-        '<label><input type="search" placeholder="search name or type" '
-        'aria-label="search layers" hidden><span class="count small"></span></label>'
-        f"{every}</details>"
-    )
+def _layer(place: int, layer: Layer, report: NetworkReport) -> dict[str, str]:
+    """Gather a layer's row of the table of layers, by heading."""
 
-
-def _layer(place: int, layer: Layer, report: NetworkReport) -> tuple[str, ...]:
     def sides(values: Sequence[int] | None) -> str:
         return by(values) if values else ""
 
-    return (
-        str(place),
-        _Html(_breakable(layer.name or "(network itself)")),
-        layer.type,
-        str(list(layer.input_shape)),
-        str(list(layer.output_shape)),
-        sides(layer.kernel),
-        sides(layer.stride if layer.kernel else None),
-        str(layer.groups or ""),
-        str(layer.filters or ""),
-        f"{layer.params:,}",
-        f"{layer.macs / 1e6:,.3f}",
-        f"{layer.macs / max(report.macs, 1) * 100:.2f}",
-        f"{layer.flops / 1e6:,.3f}",
-        f"{layer.activation_bytes / 1e6:,.3f}",
-        sides(layer.field.size_px if layer.field else None),
-    )
-
-
-def _breakable(name: str) -> str:
-    """Escape a path, with places where a line may break."""
-    return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], kind: str) -> str:
-    """A table that can be scrolled; end tags that HTML does not need are left out."""
-    head = "".join(f"<th>{escape(heading)}" for heading in headings)
-    body = "\n".join("<tr>" + "".join(map(_cell, row)) for row in rows)
-    return (
-        f'<div class="wide" tabindex="0"><table class="{kind}">'
-        f"<thead><tr>{head}<tbody>\n{body}</table></div>"
-    )
-
-
-def _cell(value: str) -> str:
-    return f"<td>{value if isinstance(value, _Html) else escape(value)}"
-
-
-def _chart(figure: Figure, alt: str) -> str:
-    """Embed a figure that dark pages invert; narrow ones scroll it for its texts."""
-    return _figure(figure, alt, "chart", least_scale=0.7)
-
-
-def _figure(
-    figure: Figure, alt: str, kind: str = "photo", *, least_scale: float = 0.55
-) -> str:
-    """Embed a figure as PNG with a palette, a third as large as one without."""
-    file, small = BytesIO(), BytesIO()
-    quick = {"compress_level": 1}
-    figure.savefig(file, dpi=_DPI, format="png", facecolor="white", pil_kwargs=quick)
-    image = Image.open(file).convert("RGB")
-    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    data = b64encode(small.getvalue()).decode()
-    width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return (
-        f'<figure><img class="{kind}" alt="{escape(alt)}" width="{width}" '
-        f'height="{height}" style="min-width:{least_scale * width:.0f}px" '
-        f'src="data:image/png;base64,{data}"></figure>'
-    )
+    return {
+        "#": str(place),
+        "layer": breakable(layer.name or "(network itself)"),
+        "type": layer.type,
+        "input": str(list(layer.input_shape)),
+        "output": str(list(layer.output_shape)),
+        "kernel": sides(layer.kernel),
+        "stride": sides(layer.stride if layer.kernel else None),
+        "groups": str(layer.groups or ""),
+        "filters": str(layer.filters or ""),
+        "parameters": f"{layer.params:,}",
+        "million MACs": f"{layer.macs / 1e6:,.3f}",
+        "% of MACs": f"{layer.macs / max(report.macs, 1) * 100:.2f}",
+        "million FLOPs": f"{layer.flops / 1e6:,.3f}",
+        "output MB": f"{layer.activation_bytes / 1e6:,.3f}",
+        "field px": sides(layer.field.size_px if layer.field else None),
+    }

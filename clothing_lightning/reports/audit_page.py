@@ -1,15 +1,12 @@
 """One page, complete in itself, on what is odd about a data set."""
 
 import re
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from PIL import Image
 
 from clothing_lightning.data.audit import size_facts
@@ -20,106 +17,99 @@ from clothing_lightning.errors import ImageError
 from clothing_lightning.reports.audit_text import HEADINGS, summary
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.image_sizes import image_sizes_figure
-from clothing_lightning.reports.page import filled
-from clothing_lightning.reports.style import DPI
+from clothing_lightning.reports.page import data_address, png, render
 
 PAIRS_SHOWN, PHOTOS_SHOWN, ROWS_SHOWN = 60, 12, 50
 """They bound the page to some megabytes; the CSV files have the rest."""
 
 _THUMBNAIL_PX = 240
 _QUALITY = 75
+_SIZE_NAMES = {
+    "smallest": "smallest",
+    "median": "median",
+    "largest": "largest",
+    "short_side_p5_px": "short side: 5 % are below",
+    "short_side_p50_px": "short side: half are below",
+    "short_side_p95_px": "short side: 95 % are below",
+    "largest_ratio": "long side by short side, at most",
+}
 
 
-def audit_page(found: Audit, command: str) -> str:
+def audit_page(audit: Audit, command: str) -> str:
     """Write one HTML page with findings, figures and photos.
 
     Args:
-        found: The audit; its photos are read once more.
-        command: What to run next.
+        audit: The findings. The photos that are shown are read once more.
+        command: The command to run next.
 
     Returns:
-        The page; it needs nothing from elsewhere.
+        The page, which needs nothing from elsewhere.
     """
-    parts = [
-        f'<p class="small">{escape(found.source.root)}</p>',
-        _issues(found),
-        f'<p>Then:</p><pre tabindex="0">{escape(command)}</pre>' if command else "",
-        _pairs(found),
-        _classes(found),
-        _sizes(found),
-        _unreadable(found.source.unreadable),
-    ]
-    title = escape(summary(found))
-    return filled("audit_page.html", title=title, body="\n".join(filter(None, parts)))
-
-
-def _issues(found: Audit) -> str:
-    sections = []
-    for weight in WEIGHTS:
-        items = "".join(
-            f"<li>{escape(issue.what)}"
-            + (f'<span class="todo">{_flags(issue.todo)}</span>' if issue.todo else "")
-            for issue in found.issues
-            if issue.weight == weight
-        )
-        if items:
-            kind = weight.replace(" ", "-")
-            sections.append(
-                f'<h2 class="{kind}">{HEADINGS[weight]}</h2><ul class="{kind}">'
-                f"{items}</ul>"
-            )
-    return "".join(sections) or "<p>Nothing is to be put right.</p>"
-
-
-def _flags(sentence: str) -> str:
-    """Escape a sentence, and set flags as code, which is not broken."""
-    return re.sub(r"--[\w.]+", r"<code>\g<0></code>", escape(sentence))
-
-
-def _pairs(found: Audit) -> str:
-    if found.pairs.empty:
-        return ""
-    shown = found.pairs[:PAIRS_SHOWN]
-    more = len(found.pairs) - len(shown)
-    cards = "".join(_pair(found, row) for row in shown.to_dict("records"))
-    rest = f" The first {len(shown)} of {len(found.pairs):,}." if more else ""
-    return (
-        '<section><h2>The same picture twice?</h2><p class="small">Different labels '
-        "first, then pairs with one image in train and one that is not. All are in "
-        f"duplicates.csv and near_duplicates.csv.{rest}</p>"
-        f'<div class="pairs">{cards}</div></section>'
+    unreadable = audit.source.unreadable.rename(columns={"reason": "why"})
+    pairs = audit.pairs[:PAIRS_SHOWN].to_dict("records")
+    return render(
+        "audit_page.html",
+        title=summary(audit),
+        root=audit.source.root,
+        issues=_issues(audit),
+        next_command=command,
+        pairs={
+            "count": len(audit.pairs),
+            "shown": [_pair(audit, pair) for pair in pairs],
+        },
+        classes=_classes(audit),
+        sizes=_sizes(audit),
+        unreadable=unreadable[["path", "label", "why"]][:ROWS_SHOWN]
+        .astype(str)
+        .to_dict("records"),
     )
 
 
-def _pair(found: Audit, pair: dict[Any, Any]) -> str:
+def _issues(audit: Audit) -> dict[str, dict[str, Any]]:
+    """Gather issues by their heading, the worst first."""
+    issues = {}
+    for weight in WEIGHTS:
+        of_weight = [
+            {"what": issue.what, "todo": _around_flags(issue.todo)}
+            for issue in audit.issues
+            if issue.weight == weight
+        ]
+        if of_weight:
+            kind = weight.replace(" ", "-")
+            issues[HEADINGS[weight]] = {"kind": kind, "issues": of_weight}
+    return issues
+
+
+def _around_flags(sentence: str) -> list[str]:
+    """Split a sentence before and behind each flag, which is shown as code."""
+    return re.split(r"(--[\w.]+)", sentence) if sentence else []
+
+
+def _pair(audit: Audit, pair: dict[Any, Any]) -> dict[str, Any]:
     kind = "the same file"
     if not pair["identical"]:
-        turned = ", mirrored" if pair["mirrored"] else ""
-        kind = f"{pair['similarity']:.0%} similar{turned}"
-    marks = [("labels differ", "labels_differ"), ("train and not", "straddles")]
-    badges = "".join(f"<b>{text}</b>" for text, column in marks if pair[column])
-    sides = ""
+        mirrored = ", mirrored" if pair["mirrored"] else ""
+        kind = f"{pair['similarity']:.0%} similar{mirrored}"
+    badges = {"labels_differ": "labels differ", "straddles": "train and not"}
+    photos = {}
     for side in ("a", "b"):
         label, split, group = (pair[f"{x}_{side}"] for x in ("label", "split", "group"))
-        known = [split] if isinstance(split, str) else []
-        known += [f"{found.source.group_noun} {group}"] if group == group else []
-        sides += _photo(found, pair[f"path_{side}"], label, known)
-    return f"<article><header>{kind}{badges}</header><div>{sides}</div></article>"
+        facts = [split] if isinstance(split, str) else []
+        facts += [f"{audit.source.group_noun} {group}"] if group == group else []
+        photos[side] = _photo(audit, pair[f"path_{side}"], label, facts)
+    shown = [text for column, text in badges.items() if pair[column]]
+    return {"kind": kind, "badges": shown, **photos}
 
 
-def _photo(found: Audit, path: str, label: object, known: Iterable[str]) -> str:
-    """A thumbnail with what is known of it and its path."""
-    source = _thumbnail(Path(found.source.root) / path)
-    image = f'<img alt="" src="{source}">' if source else "<p>cannot be read</p>"
-    details = "".join(f" · {escape(detail)}" for detail in known)
-    return (
-        f"<figure>{image}<figcaption><strong>{escape(str(label))}</strong>{details}"
-        f'<span class="path">{escape(path).replace("/", "/<wbr>")}</span>'
-        "</figcaption></figure>"
-    )
+def _photo(
+    audit: Audit, path: str, label: object, facts: Sequence[str]
+) -> dict[str, Any]:
+    src = _thumbnail(Path(audit.source.root) / path)
+    return {"src": src, "label": str(label), "facts": facts, "path": path}
 
 
 def _thumbnail(path: Path) -> str:
+    """Read a photo as the address of a small one; empty if it cannot be read."""
     try:
         photo = Image.fromarray(read_image(path))
     except ImageError:
@@ -127,96 +117,44 @@ def _thumbnail(path: Path) -> str:
     photo.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
     file = BytesIO()
     photo.save(file, "JPEG", quality=_QUALITY)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+    return data_address("image/jpeg", file.getvalue())
 
 
-def _classes(found: Audit) -> str:
-    order = found.counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
-    counts = found.counts.loc[order]
-    headings = ["class", *map(str, counts.columns), "all", "share"]
-    total = counts.to_numpy().sum()
-    rows = [
-        [
-            str(label),
-            *(f"{n:,}" for n in row),
-            f"{sum(row):,}",
-            f"{sum(row) / total:.1%}",
-        ]
-        for label, row in zip(order, counts.to_numpy(), strict=True)
-    ]
-    figure = _figure(class_counts_figure(counts, None), "Images per class and split")
-    return (
-        f"<section><h2>Classes</h2>{figure}<details><summary>As a table</summary>"
-        f"{_table(headings, rows)}</details></section>"
-    )
-
-
-def _sizes(found: Audit) -> str:
-    facts = size_facts(found.images)
-    names = {
-        "smallest": "smallest",
-        "median": "median",
-        "largest": "largest",
-        "short_side_p5_px": "short side: 5 % are below",
-        "short_side_p50_px": "short side: half are below",
-        "short_side_p95_px": "short side: 95 % are below",
-        "largest_ratio": "long side by short side, at most",
+def _classes(audit: Audit) -> dict[str, Any]:
+    """Gather the images of each class and split, the largest class first."""
+    order = audit.counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
+    counts = audit.counts.loc[order]
+    table = counts.assign(all=counts.sum(axis=1)).map("{:,}".format)
+    table["share"] = (counts.sum(axis=1) / counts.to_numpy().sum()).map("{:.1%}".format)
+    table.insert(0, "class", table.index.map(str))
+    return {
+        "figure": png(class_counts_figure(counts, None)),
+        "rows": table.to_dict("records"),
     }
-    rows = [
-        [text, f"{facts[key]:,.4g}" if isinstance(facts[key], float) else facts[key]]
-        for key, text in names.items()
-    ]
-    figure = image_sizes_figure(found.images, found.source.size_px)
-    images = found.images
-    tiny = images[images["short_px"] < found.source.size_px / 2]
+
+
+def _sizes(audit: Audit) -> dict[str, Any]:
+    images = audit.images
+    facts = {
+        key: f"{fact:,.4g}" if isinstance(fact, float) else fact
+        for key, fact in size_facts(images).items()
+    }
+    tiny = images[images["short_px"] < audit.source.size_px / 2]
     long = images[images["ratio"] > ELONGATED]
-    return (
-        f"<section><h2>Sizes</h2>{_figure(figure, 'Short sides and shapes of images')}"
-        f"{_table(['sizes', 'pixels'], rows)}"
-        + _gallery(found, tiny.sort_values("short_px"), "The smallest images")
-        + _gallery(
-            found, long.sort_values("ratio", ascending=False), "The longest images"
-        )
-        + "</section>"
-    )
+    return {
+        "figure": png(image_sizes_figure(images, audit.source.size_px)),
+        "rows": [
+            {"sizes": text, "pixels": facts[k]} for k, text in _SIZE_NAMES.items()
+        ],
+        "smallest": _gallery(audit, tiny.sort_values("short_px")),
+        "longest": _gallery(audit, long.sort_values("ratio", ascending=False)),
+    }
 
 
-def _gallery(found: Audit, images: pd.DataFrame, title: str) -> str:
-    if images.empty:
-        return ""
-    photos = "".join(
-        _photo(found, row["path"], row["label"], [f"{row['width']} x {row['height']}"])
+def _gallery(audit: Audit, images: pd.DataFrame) -> dict[str, Any]:
+    """Gather the first photos of a table of images."""
+    shown = [
+        _photo(audit, row["path"], row["label"], [f"{row['width']} x {row['height']}"])
         for row in images[:PHOTOS_SHOWN].to_dict("records")
-    )
-    return f'<h3>{title} ({len(images):,})</h3><div class="gallery">{photos}</div>'
-
-
-def _unreadable(unreadable: pd.DataFrame) -> str:
-    if unreadable.empty:
-        return ""
-    rows = unreadable[["path", "label", "reason"]][:ROWS_SHOWN].to_numpy().tolist()
-    return (
-        f"<section><h2>Images that cannot be read</h2>"
-        f"{_table(['path', 'label', 'why'], rows)}</section>"
-    )
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    cell: Callable[[object], str] = lambda value: f"<td>{escape(str(value))}"  # noqa: E731
-    head = "".join(f"<th>{escape(heading)}" for heading in headings)
-    body = "\n".join("<tr>" + "".join(map(cell, row)) for row in rows)
-    return (
-        f'<div class="wide" tabindex="0"><table><thead><tr>{head}<tbody>\n{body}'
-        "</table></div>"
-    )
-
-
-def _figure(figure: Figure, alt: str) -> str:
-    file = BytesIO()
-    figure.savefig(file, dpi=DPI, format="png", facecolor="white")
-    data = b64encode(file.getvalue()).decode()
-    width = round(96 * figure.get_size_inches()[0])
-    return (
-        f'<figure class="chart"><img alt="{escape(alt)}" width="{width}" '
-        f'src="data:image/png;base64,{data}"></figure>'
-    )
+    ]
+    return {"count": len(images), "shown": shown}

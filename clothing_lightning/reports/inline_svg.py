@@ -6,6 +6,7 @@ from html import escape
 from io import StringIO
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from clothing_lightning.reports import style
@@ -25,15 +26,18 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 def inline_svg(
     figure: Figure, key: str, alt: str, titles: Mapping[str, str] | None = None
-) -> str:
+) -> Markup:
     """Write a figure as an element of a page.
 
     Args:
-        figure: Drawn with the colours of `style`, which become variables of the page's
-            CSS of the names ``--ink``, ``--muted``, ``--line``, ``--blue`` and so on.
-        key: Letters that no other figure of the page has; its ids begin with it.
+        figure: A figure with the colours of `style`. They become variables of the
+            page's CSS, of the names ``--ink``, ``--muted``, ``--line``, ``--blue`` and
+            so on.
+        key: Letters that no other figure of the page has; all ids of this one begin
+            with them.
         alt: What the figure shows, for those who do not see it.
-        titles: What is told where a part is pointed at, by its matplotlib ``gid``.
+        titles: The text that appears where a part of the figure is pointed at, by the
+            matplotlib ``gid`` of the part.
     """
     file = StringIO()
     # Ids are made from the salt; without one they differ from page to page.
@@ -41,7 +45,7 @@ def inline_svg(
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
-    # It would hold for the whole page.
+    # Its style sheet would hold for the whole page.
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
     for gid, title in (titles or {}).items():
         mark = f'<g id="{gid}">'
@@ -50,11 +54,11 @@ def inline_svg(
     width_px = 96 * figure.get_size_inches()[0]
     head = f'<svg role="img" aria-label="{escape(alt)}" style="width:{width_px:.0f}px"'
     svg = svg.replace("<svg", head, 1)
-    return f'<figure class="drawn" tabindex="0">{svg}</figure>'
+    return Markup(f'<figure class="drawn" tabindex="0">{svg}</figure>')
 
 
 def _themed(tag: str, key: str) -> str:
-    """A tag with ids of its figure alone, the page's colours, and fonts for all."""
+    """Give a tag ids that no other figure has, the page's colours, and usual fonts."""
     tag = re.sub(r'( id="|href="#|url\(#)', rf"\1{key}-", tag)
     for colour, variable in _COLOURS.items():
         tag = re.sub(f": {colour}", f": var(--{variable})", tag, flags=re.IGNORECASE)

@@ -21,7 +21,7 @@ from clothing_lightning.comparison.ranking import Ranking, rank
 from clothing_lightning.comparison.tables import DASH, signed
 from tests.compared_models import comparison
 
-EVIL = """</script><script>alert("'$x'")</script>"""
+EVIL = """</script><script>alert("'$x'")</script>`{{ 7 * 7 }}{% x %}"><img src=x>"""
 CLASSES = ("Dress", "Hat", "Shirt", "Polo", "Skirt", "Body", "Shoes")
 VOID = {"img", "meta", "input", "br", "wbr", "link"}
 OPEN_ENDED = {"li", "tr", "td", "th", "thead", "tbody", "p", "html", "option"}
@@ -333,11 +333,19 @@ def test_predictions_are_in_the_page_as_bytes(
         assert numbers(text, "<u4") == places.tolist()
     for model, ranked in zip(data["models"], ranking.models, strict=True):
         assert model["title"] == ranked.model.title
-        for (test, text), repeat in zip(
-            model["repeats"], ranked.model.repeats, strict=True
-        ):
-            assert test == repeat.test
-            assert numbers(text, "u1") == repeat.predicted.tolist()
+        for written, repeat in zip(model["repeats"], ranked.model.repeats, strict=True):
+            assert written["test"] == repeat.test
+            assert numbers(written["predicted"], "u1") == repeat.predicted.tolist()
+
+
+def test_pairs_have_names_for_their_numbers(page: Page, ranking: Ranking) -> None:
+    written = page.data["pairs"][0]
+    pair = ranking.pair(0, 1)
+    assert (written["a"], written["b"]) == (0, 1)
+    assert written["images_needed"] == pair.needed
+    assert written["accuracy"]["difference"] == pytest.approx(pair.difference, 1e-5)
+    assert written["accuracy"]["p_holm"] == pytest.approx(pair.p_holm, 1e-5)
+    assert written["macro_f1"]["low"] == pytest.approx(pair.f1_low, 1e-5)
 
 
 def test_photos_are_small_and_show_both_directions_of_the_best_pair(

@@ -101,7 +101,7 @@ def test_page_is_whole_and_needs_nothing_from_elsewhere(found: Audit) -> None:
 def test_names_from_files_are_text(found: Audit) -> None:
     page = audit_page(found, "fit")
     assert "script" not in tags(page)
-    assert "&lt;script&gt;alert(&#x27;$x&#x27;)&lt;/script&gt;" in page
+    assert "&lt;script&gt;alert(&#39;$x&#39;)&lt;/script&gt;" in page
     assert "my &lt;set&gt;: 8 images in 2 classes" in page
     assert "<i>" not in page
     assert "photos/<wbr>2 &amp; more.jpg" in page

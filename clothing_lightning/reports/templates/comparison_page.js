@@ -20,7 +20,7 @@ function draw(tag, attributes = {}, ...children) {
 
 const fixed = (value, digits = 3) => value === null ? "–" : value.toFixed(digits);
 const signed = value => value === null ? "–" : (value < 0 ? "−" : "+") + fixed(Math.abs(value));
-const chance = p => p === null ? "–" : p < 0.001 ? "< 0.001" : fixed(p);
+const pText = p => p === null ? "–" : p < 0.001 ? "< 0.001" : fixed(p);
 const whole = count => count.toLocaleString("en", {maximumFractionDigits: 1});
 const short = (name, limit) => name.length > limit
   ? name.slice(0, limit >> 1) + "…" + name.slice(1 - limit + (limit >> 1)) : name;
@@ -145,7 +145,7 @@ if (cost) {
 // Predictions.
 
 const bytes = text => Uint8Array.from(atob(text), character => character.charCodeAt(0));
-const numbers = text => data.bytes === 1 ? bytes(text) : new Uint16Array(bytes(text).buffer);
+const numbers = text => data.bytes_per_label === 1 ? bytes(text) : new Uint16Array(bytes(text).buffer);
 const labels = numbers(data.labels);
 const tests = data.tests.map(text => new Uint32Array(bytes(text).buffer));
 const images = labels.length, classes = data.classes.length;
@@ -159,7 +159,7 @@ const outcomes = new Map();
 function outcome(number) {
   if (outcomes.has(number)) return outcomes.get(number);
   const confusion = new Float64Array(classes * classes), right = new Float64Array(images);
-  const repeats = data.models[number].repeats.map(([test, text]) => ({test, predicted: numbers(text)}));
+  const repeats = data.models[number].repeats.map(repeat => ({...repeat, predicted: numbers(repeat.predicted)}));
   for (const {test, predicted} of repeats) {
     const often = repeats.filter(each => each.test === test).length;
     tests[test].forEach((image, row) => {
@@ -168,9 +168,8 @@ function outcome(number) {
       if (predicted[row] === labels[image]) right[image] += weight;
     });
   }
-  const found = {confusion, right, repeats};
-  outcomes.set(number, found);
-  return found;
+  outcomes.set(number, {confusion, right, repeats});
+  return outcomes.get(number);
 }
 
 // The classes that a model's repeats gave to an image, the most frequent first.
@@ -186,7 +185,7 @@ function answer(number, image) {
 
 // Matrices. value(row, column) is null, or -1 to 1: its sign gives the colour.
 
-function heat(place, {names, columns, value, text, tell, label, pick, grey}) {
+function heat(place, {names, columns, value, text, describe, label, pick, grey}) {
   const size = names.length, cell = Math.max(11, Math.min(24, 430 / size));
   const room = text => Math.min(26, Math.max(...text.map(name => name.length))) * 5.6 + 8;
   const upright = Math.max(...columns.map(name => name.length)) * 5.6 < cell;
@@ -238,7 +237,7 @@ function heat(place, {names, columns, value, text, tell, label, pick, grey}) {
     here.setAttribute("x", left + column * cell);
     here.setAttribute("y", top + row * cell);
     here.setAttribute("visibility", "visible");
-    output.textContent = tell(row, column);
+    output.textContent = describe(row, column);
   };
   const spot = event => {
     const box = svg.getBoundingClientRect(), scale = width / box.width;
@@ -263,22 +262,14 @@ const percent = share => {
 
 // Pairs.
 
-const FIELDS = [
-  "a", "b", "difference", "low", "high", "p", "holm", "f1", "f1Low", "f1High", "f1P", "f1Holm",
-  "needed", "std",
-];
-const pairs = new Map(data.pairs.map(row => {
-  const pair = Object.fromEntries(FIELDS.map((name, place) => [name, row[place]]));
-  return [pair.a * data.models.length + pair.b, pair];
-}));
+const pairs = new Map(data.pairs.map(pair => [`${pair.a} ${pair.b}`, pair]));
 
 // The tests of a pair in either order.
 function pairOf(a, b) {
-  const pair = pairs.get(Math.min(a, b) * data.models.length + Math.max(a, b));
+  const pair = pairs.get(`${Math.min(a, b)} ${Math.max(a, b)}`);
   if (a < b || !pair) return pair;
-  const {difference, low, high, f1, f1Low, f1High} = pair;
-  return {...pair, difference: -difference, low: -high, high: -low,
-    f1: -f1, f1Low: -f1High, f1High: -f1Low};
+  const reversed = score => ({...score, difference: -score.difference, low: -score.high, high: -score.low});
+  return {...pair, accuracy: reversed(pair.accuracy), macro_f1: reversed(pair.macro_f1)};
 }
 
 function choose(a, b) {
@@ -294,13 +285,13 @@ function drawAllPairs() {
     columns: data.models.map((_, place) => String(place + 1)),
     // Shades are full from a quarter on; what is 0 is drawn, too.
     value: (row, column) => row === column ? null :
-      Math.max(-1, Math.min(1, 4 * pairOf(row, column).difference)) || 1e-9,
-    text: (row, column) => percent(pairOf(row, column).difference) || "0",
-    grey: (row, column) => pairOf(row, column).holm >= data.alpha,
-    tell: (row, column) => {
+      Math.max(-1, Math.min(1, 4 * pairOf(row, column).accuracy.difference)) || 1e-9,
+    text: (row, column) => percent(pairOf(row, column).accuracy.difference) || "0",
+    grey: (row, column) => pairOf(row, column).accuracy.p_holm >= data.alpha,
+    describe: (row, column) => {
       if (row === column) return data.models[row].title;
-      const pair = pairOf(row, column);
-      return `${data.models[row].title} less ${data.models[column].title}: ${signed(pair.difference)}, p (Holm) ${chance(pair.holm)}`;
+      const {difference, p_holm} = pairOf(row, column).accuracy;
+      return `${data.models[row].title} less ${data.models[column].title}: ${signed(difference)}, p (Holm) ${pText(p_holm)}`;
     },
     label: `Difference of accuracy of ${count} models; arrow keys move, Enter chooses a pair`,
     pick: (row, column) => {
@@ -333,22 +324,20 @@ function gaps(a, b) {
   return [total, squares];
 }
 
-function tellNumbers(a, b) {
+function showNumbers(a, b) {
   const pair = pairOf(a, b), [A, B] = [data.models[a], data.models[b]];
-  const told = p => `${p < data.alpha ? "differ beyond chance" : "cannot be told apart"} (p ` +
-    `${p < 0.001 ? "" : "= "}${chance(p)})`;
-  const needed = pair.needed === null || pair.needed <= images || pair.holm < data.alpha ? "" :
-    ` About ${Number(pair.needed.toPrecision(2)).toLocaleString("en")} test images would tell their accuracies apart.`;
-  id("verdict").textContent = `By accuracy A and B ${told(pair.holm)}, by macro F1 they ` +
-    `${told(pair.f1Holm)}, corrected for all pairs, at n = ${images.toLocaleString("en")}.${needed}`;
-  const rows = [
-    ["accuracy", A.accuracy, B.accuracy, pair.difference, pair.low, pair.high, pair.p, pair.holm],
-    ["macro F1", A.macro_f1, B.macro_f1, pair.f1, pair.f1Low, pair.f1High, pair.f1P, pair.f1Holm],
-  ];
+  const verdict = ({p_holm}) => `${p_holm < data.alpha ? "differ beyond chance" : "cannot be told apart"} (p ` +
+    `${p_holm < 0.001 ? "" : "= "}${pText(p_holm)})`;
+  const needed = pair.images_needed;
+  const advice = needed === null || needed <= images || pair.accuracy.p_holm < data.alpha ? "" :
+    ` About ${Number(needed.toPrecision(2)).toLocaleString("en")} test images would tell their accuracies apart.`;
+  id("verdict").textContent = `By accuracy A and B ${verdict(pair.accuracy)}, by macro F1 they ` +
+    `${verdict(pair.macro_f1)}, corrected for all pairs, at n = ${images.toLocaleString("en")}.${advice}`;
   const body = make("tbody");
-  for (const [name, ofA, ofB, difference, from, to, p, holm] of rows) {
-    const texts = [fixed(ofA), fixed(ofB), signed(difference), `${signed(from)} to ${signed(to)}`, chance(p), chance(holm)];
-    body.append(make("tr", {}, make("th", {scope: "row", textContent: name}),
+  for (const [score, textContent] of [["accuracy", "accuracy"], ["macro_f1", "macro F1"]]) {
+    const {difference, low, high, p, p_holm} = pair[score];
+    const texts = [fixed(A[score]), fixed(B[score]), signed(difference), `${signed(low)} to ${signed(high)}`, pText(p), pText(p_holm)];
+    body.append(make("tr", {}, make("th", {scope: "row", textContent}),
       ...texts.map(textContent => make("td", {textContent}))));
   }
   const head = ["score", "A", "B", "A less B", "95 % interval", "p", "p, Holm"];
@@ -359,7 +348,7 @@ function tellNumbers(a, b) {
 function drawMatrices(a, b) {
   const share = (number, row, column) =>
     support[row] ? outcome(number).confusion[row * classes + column] / support[row] : null;
-  const tell = (number, name, row, column) =>
+  const describe = (number, name, row, column) =>
     `${name}: ${whole(outcome(number).confusion[row * classes + column])} of ${whole(support[row])}`;
   const what = (row, column) => `True ${data.classes[row]}, predicted ${data.classes[column]}. `;
   const gap = (row, column) => share(a, row, column) - share(b, row, column);
@@ -370,13 +359,13 @@ function drawMatrices(a, b) {
     heat(id("matrix-" + side), {
       ...grid, value: (row, column) => share(number, row, column),
       text: (row, column) => percent(share(number, row, column)),
-      tell: (row, column) => what(row, column) + tell(number, name, row, column),
+      describe: (row, column) => what(row, column) + describe(number, name, row, column),
       label: `Confusion matrix of ${data.models[number].title}; arrow keys move`,
     });
   }
   heat(id("matrix-difference"), {
     ...grid, value: gap, text: (row, column) => percent(gap(row, column)),
-    tell: (row, column) => what(row, column) + tell(a, "A", row, column) + ", " + tell(b, "B", row, column),
+    describe: (row, column) => what(row, column) + describe(a, "A", row, column) + ", " + describe(b, "B", row, column),
     label: "Confusion matrix of A less that of B; arrow keys move",
   });
 }
@@ -390,7 +379,7 @@ function drawInterval(low, high, middle, scale) {
     draw("circle", {cx: x(middle), cy: 7, r: 3.5, fill: `var(--${colour})`}));
 }
 
-function tellGains(a, b) {
+function showGains(a, b) {
   const [total, squares] = gaps(a, b);
   const recall = (number, label) => outcome(number).confusion[label * (classes + 1)] / support[label];
   const rows = [];
@@ -439,23 +428,23 @@ function enlarge(image, source, words) {
 
 function photo(image, a, b) {
   const truth = data.classes[labels[image]], source = "data:image/jpeg;base64," + data.photos[image];
-  const told = `A: ${answer(a, image)} · B: ${answer(b, image)}`;
+  const answers = `A: ${answer(a, image)} · B: ${answer(b, image)}`;
   const button = make("button", {type: "button"}, make("img", {src: source, alt: data.paths[image]}));
-  button.onclick = () => enlarge(image, source, `${truth}. ${told}`);
-  return make("figure", {}, button, make("figcaption", {}, make("strong", {textContent: truth}), ...told.split(" · ").map(textContent => make("div", {textContent}))));
+  button.onclick = () => enlarge(image, source, `${truth}. ${answers}`);
+  return make("figure", {}, button, make("figcaption", {}, make("strong", {textContent: truth}), ...answers.split(" · ").map(textContent => make("div", {textContent}))));
 }
 
 // Images that one model gets right and the other wrong, those with a photo first.
-function tellImages(place, title, a, b, better, worse) {
+function showImages(place, title, a, b, better, worse) {
   const [rightOf, wrongOf] = [outcome(better).right, outcome(worse).right];
   const gap = image => rightOf[image] - wrongOf[image];
-  const found = [...labels.keys()].filter(image => gap(image) >= CLEARLY).sort((one, other) =>
+  const differing = [...labels.keys()].filter(image => gap(image) >= CLEARLY).sort((one, other) =>
     (other in data.photos) - (one in data.photos) || gap(other) - gap(one) || one - other);
-  title.textContent = `${better === a ? "A right, B wrong" : "B right, A wrong"} (${found.length.toLocaleString("en")})`;
-  const shown = found.filter(image => image in data.photos).slice(0, PHOTOS);
-  const rest = found.slice(shown.length);
+  title.textContent = `${better === a ? "A right, B wrong" : "B right, A wrong"} (${differing.length.toLocaleString("en")})`;
+  const shown = differing.filter(image => image in data.photos).slice(0, PHOTOS);
+  const rest = differing.slice(shown.length);
   place.replaceChildren(...shown.map(image => photo(image, a, b)));
-  if (!found.length) place.append(make("p", {textContent: "No image."}));
+  if (!differing.length) place.append(make("p", {textContent: "No image."}));
   if (!rest.length) return;
   const items = rest.slice(0, PATHS).map(image => make("li", {}, make("span", {className: "path", textContent: data.paths[image]}),
     ` ${data.classes[labels[image]]} · A: ${answer(a, image)} · B: ${answer(b, image)}`));
@@ -469,11 +458,11 @@ function compare() {
     id("verdict").textContent = "A and B are the same model. Choose another one.";
     return;
   }
-  tellNumbers(a, b);
+  showNumbers(a, b);
   drawMatrices(a, b);
-  tellGains(a, b);
-  tellImages(id("only-a"), id("only-a-title"), a, b, a, b);
-  tellImages(id("only-b"), id("only-b-title"), a, b, b, a);
+  showGains(a, b);
+  showImages(id("only-a"), id("only-a-title"), a, b, a, b);
+  showImages(id("only-b"), id("only-b-title"), a, b, b, a);
 }
 
 if (data.pairs.length) {
