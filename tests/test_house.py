@@ -38,7 +38,7 @@ KNOWN_ARROWS: set[Arrow] = {
     ("training.fitting", "cli.third_party_warnings"),
     ("training.starting", "training.fitting"),
 }
-KNOWN_LONG = {"reports/templates/comparison_page.js"}
+KNOWN_LONG: set[str] = set()
 KNOWN_INSIDE = {
     "analyze.py",
     "data/reading.py",

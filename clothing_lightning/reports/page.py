@@ -124,8 +124,11 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals["packaged"] = _packaged
-_ENVIRONMENT.filters |= {"breakable": breakable, "digest": _digest}
+_ENVIRONMENT.filters |= {
+    "breakable": breakable,
+    "digest": _digest,
+    "packaged": _packaged,
+}
 _ENVIRONMENT.tests["known"] = lambda value: not math.isnan(value)
 _ENVIRONMENT.policies["json.dumps_kwargs"] = {
     "ensure_ascii": False,
