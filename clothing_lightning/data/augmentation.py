@@ -13,7 +13,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from clothing_lightning.data.options import Recipe
+from clothing_lightning.data.options import AugmentationPolicy
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.wording import closest
 
@@ -35,7 +35,8 @@ class Pipeline:
         """Chain transforms, with a resize and centre crop after them if need be.
 
         Args:
-            transforms: Applied in order to uint8 images of any size.
+            transforms: Random transforms, applied in order to uint8 images of any
+                size.
             size: Height and width of the result in pixels.
             crop_pct: Share of the resized short side that the crop keeps.
         """
@@ -47,7 +48,7 @@ class Pipeline:
         """Transform one image, ``[H, W, 3]``.
 
         Raises:
-            ConfigError: If the transforms make something else of it.
+            ConfigError: If the transforms make anything but an RGB image of it.
         """
         if self.random is not None:
             image = self._randomised(image, seed)
@@ -84,15 +85,20 @@ def centre_crop(size: int, crop_pct: float) -> list[A.BasicTransform]:
     ]
 
 
-def recipe(name: Recipe, size: int, crop_pct: float) -> list[A.BasicTransform]:
-    """Transforms of a named pipeline.
+def policy_transforms(
+    policy: AugmentationPolicy, size: int, crop_pct: float
+) -> list[A.BasicTransform]:
+    """Return the random transforms of a policy.
 
-    ``none``: resize and centre crop, as for validation. ``light``: flip, and a
-    shift, scale and rotation so small that the garment stays in the picture.
-    ``strong``: a random resized crop of at least 35 % of the area, flip, rotation,
-    colour jitter, and sometimes a hole.
+    Args:
+        policy: ``none`` has no random transform. ``light`` has a flip, and a shift,
+            scale and rotation so small that the garment stays in the picture.
+            ``strong`` has a random resized crop of at least 35 % of the area, a flip,
+            a rotation, colour jitter, and sometimes a hole.
+        size: Height and width of the result in pixels.
+        crop_pct: Share of the resized short side that a centre crop keeps.
     """
-    if name == "light":
+    if policy == "light":
         return [
             *centre_crop(size, crop_pct),
             A.HorizontalFlip(p=0.5),
@@ -104,7 +110,7 @@ def recipe(name: Recipe, size: int, crop_pct: float) -> list[A.BasicTransform]:
                 p=0.8,
             ),
         ]
-    if name == "strong":
+    if policy == "strong":
         return [
             A.RandomResizedCrop((size, size), scale=(0.35, 1.0)),
             A.HorizontalFlip(p=0.5),
@@ -116,12 +122,13 @@ def recipe(name: Recipe, size: int, crop_pct: float) -> list[A.BasicTransform]:
 
 
 def build(transform: Mapping[str, Any]) -> AnyTransform:
-    """Make a transform of its name and arguments.
+    """Make a transform from its name and arguments.
 
     Args:
-        transform: ``class_path``, such as ``albumentations.HorizontalFlip`` or a class
-            of your own that derives from theirs, and ``init_args``. The ``transforms``
-            of a composition like ``OneOf`` are listed in the same way.
+        transform: ``class_path``, such as ``albumentations.HorizontalFlip`` or the name
+            of another class that derives from albumentations' transforms, and
+            ``init_args``. The ``transforms`` of a composition like ``OneOf`` are
+            listed in the same way.
 
     Raises:
         ConfigError: If there is no such transform, or an argument does not fit.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """What loaders yield and steps receive.
+    """A batch as loaders yield and training steps receive it.
 
     Attributes:
         images: uint8 ``[N, H, W, 3]`` from the loader; float32 ``[N, 3, H, W]``,
@@ -33,7 +33,13 @@ class Batch(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Number of an image, the epoch in which it is read, and for which time in it."""
+    """An image that is read.
+
+    Attributes:
+        epoch: The epoch in which it is read.
+        number: Its row in the table of the split.
+        copy: How often it has been read in this epoch before.
+    """
 
     epoch: int
     number: int
@@ -57,11 +63,11 @@ class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
         Args:
             root: The folder that names are relative to.
             names: Paths of the image files.
-            labels: Class number of each.
-            pipeline: From a decoded photo to the network's input.
-            seed: Of the augmentation.
-            boxes: Left, top, right and bottom of the part that is used, in pixels,
-                ``[N, 4]``.
+            labels: The class number of each image.
+            pipeline: What makes the network's input of a decoded photo.
+            seed: The seed of the augmentation.
+            boxes: Left, top, right and bottom of the part of each image that is used,
+                in pixels, ``[N, 4]``; by default the whole image.
         """
         self.root = root
         # One block of memory that forked workers share; text would take four times it.
@@ -76,7 +82,7 @@ class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
         return len(self.names)
 
     def path(self, index: int) -> Path:
-        """Where an image lies."""
+        """Return the path of an image."""
         return self.root / os.fsdecode(self.names[index])
 
     def __getitem__(self, place: Place | int) -> tuple[Tensor, int, int]:
@@ -90,20 +96,20 @@ class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
         if self.boxes is not None:
             left, top, right, bottom = self.boxes[index]
             image = image[top:bottom, left:right]
-        chance = (self.seed, epoch, index, *(number for number in copy if number))
-        words = np.random.SeedSequence(chance).generate_state(1)
-        image = self.pipeline(image, seed=int(words[0]))
+        entropy = (self.seed, epoch, index, *(number for number in copy if number))
+        (seed,) = np.random.SeedSequence(entropy).generate_state(1)
+        image = self.pipeline(image, seed=int(seed))
         # Decoded images are read-only, which torch has no notion of.
         image = np.require(image, requirements=["C", "W"])
         return torch.from_numpy(image), self.labels[index], index
 
 
 class EpochSampler(Sampler[Place]):
-    """Order of the images in an epoch, a function of seed and epoch alone.
+    """The order of the images in an epoch, a function of seed and epoch alone.
 
-    So a resumed run sees what an uninterrupted one sees. Over several devices each
-    takes every n-th image; in training the last few are left out so that all take
-    equally many, in evaluation no image is left out or seen twice.
+    So a resumed run reads the images as an uninterrupted one does. Of n devices each
+    takes every n-th image. In training the last few images are left out so that all
+    devices take equally many; in evaluation no image is left out or read twice.
     """
 
     def __init__(
@@ -119,14 +125,15 @@ class EpochSampler(Sampler[Place]):
         """Describe an order.
 
         Args:
-            labels: Class number of each image.
-            seed: Of the order.
-            shuffle: Training: random order, equally many images on each device.
-            per_class: Images of each class in an epoch, by default all that there
-                are: of a larger class others each epoch, of a smaller one all equally
-                often, but for the few that make the number full.
-            rank: Number of this device.
-            devices: How many there are.
+            labels: The class number of each image.
+            seed: The seed of the order.
+            shuffle: Whether to train: in random order, with equally many images on
+                each device.
+            per_class: How many images of each class are read in an epoch, by default
+                all. Of a larger class it is others in each epoch; of a smaller one
+                each image is read equally often, but for the last few.
+            rank: The number of this device, from 0.
+            devices: The number of devices.
         """
         self.seed, self.shuffle = seed, shuffle
         self.rank, self.devices = rank, devices
@@ -138,7 +145,7 @@ class EpochSampler(Sampler[Place]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell the number of the epoch; Lightning calls this."""
+        """Set the number of the epoch; Lightning calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -149,27 +156,27 @@ class EpochSampler(Sampler[Place]):
 
     def __iter__(self) -> Iterator[Place]:
         """Yield the images of this device."""
-        chance = np.random.default_rng((self.seed, self.epoch))
+        rng = np.random.default_rng((self.seed, self.epoch))
         places = np.stack([np.arange(self.size), np.zeros(self.size, int)], axis=1)
         if self.per_class is not None:
-            places = self._drawn(chance, self.per_class)
+            places = self._same_number_of_each_class(rng, self.per_class)
         if self.shuffle:
-            chance.shuffle(places)
+            rng.shuffle(places)
         mine = places[self.rank :: self.devices][: len(self)].tolist()
         return (Place(self.epoch, number, copy) for number, copy in mine)
 
-    def _drawn(
-        self, chance: np.random.Generator, per_class: int
+    def _same_number_of_each_class(
+        self, rng: np.random.Generator, per_class: int
     ) -> "np.ndarray[Any, Any]":
-        """Image and copy number of equally many of each class, ``[N, 2]``."""
-        drawn = []
+        """Draw images of each class, with the number of each copy, ``[N, 2]``."""
+        places = []
         for images in self.classes:
-            times = np.arange(per_class) // len(images)
+            copies = np.arange(per_class) // len(images)
             order = np.concatenate(
-                [chance.permutation(images) for _ in range(times[-1] + 1)]
+                [rng.permutation(images) for _ in range(copies[-1] + 1)]
             )
-            drawn.append(np.stack([order[:per_class], times], axis=1))
-        return np.concatenate(drawn)
+            places.append(np.stack([order[:per_class], copies], axis=1))
+        return np.concatenate(places)
 
 
 class PhotoLoader(DataLoader[Any]):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clothing_lightning.errors import ConfigError
 
-Recipe = Literal["none", "light", "strong"]
+AugmentationPolicy = Literal["none", "light", "strong"]
 Sampling = Literal["all", "balanced"]
 
 LUMA = (299, 587, 114)  # ITU-R BT.601: thousandths of red, green and blue
@@ -25,9 +25,9 @@ class Preprocessing:
 
     Attributes:
         image_size: Height and width in pixels.
-        mean: Of the channels red, green, blue, or of the luma alone where the
-            backbone takes gray images; for values from 0 to 1.
-        std: Likewise.
+        mean: The mean of each channel for values from 0 to 1: of red, green and blue,
+            or of the luma alone where the backbone takes gray images.
+        std: The standard deviation of each channel, in the same order as the mean.
         crop_pct: Share of the resized short side that the centre crop keeps.
     """
 
@@ -40,7 +40,7 @@ class Preprocessing:
         """Check the channels.
 
         Raises:
-            ConfigError: If they are neither one nor three.
+            ConfigError: If there are neither one nor three.
         """
         channels = len(self.mean), len(self.std)
         if channels not in ((1, 1), (3, 3)):
@@ -50,17 +50,17 @@ class Preprocessing:
             )
 
     def in_channels(self, count: int) -> "Preprocessing":
-        """The same for gray images instead of coloured ones, or the other way round.
+        """Convert to gray images from coloured ones, or the other way round.
 
-        The mean of the luma follows from those of the channels. Its deviation does
-        not: the average of theirs stands for it, weighted likewise, which is exact
-        where photos are gray.
+        The mean of the luma is the weighted mean of the channels. Its standard
+        deviation does not follow from theirs: their weighted mean stands for it,
+        which is exact where photos are gray.
 
         Args:
-            count: 1 or 3.
+            count: The number of channels, 1 or 3.
 
         Raises:
-            ConfigError: If it is another number.
+            ConfigError: If the number of channels is neither 1 nor 3.
         """
         if count not in (1, 3):
             raise ConfigError(
@@ -104,15 +104,15 @@ class Split:
     """How images are divided into train, val and test.
 
     Attributes:
-        method: ``stratified``: every class in the same proportions; ``grouped``:
-            likewise as far as possible, with all images of a group (a sender) on
-            one side; ``file``: read from ``file``; ``own``: the data set's own, of
-            which a missing part is taken from train; ``auto``: the data set's own
-            where it has one, else what suits it.
-        val: Share of all images for validation.
-        test: Share of all images for the test. The default is 9:1 twice.
-        seed: Another seed, another split.
-        fraction: Keep this share of each class in each split, for quick runs.
+        method: ``stratified`` divides every class in the same proportions; ``grouped``
+            does so as far as is possible with all images of a group (a sender) on
+            one side; ``file`` reads the splits from ``file``; ``own`` takes the data
+            set's own splits, and a missing one from train; ``auto`` takes the data
+            set's own splits where it has some, else the method that suits it.
+        val: The share of all images that are for validation.
+        test: The share of all images that are for the test.
+        seed: The number that decides, with its name, where an image goes.
+        fraction: The share of each class in each split that is kept, for quick runs.
         file: A CSV or Parquet file with the columns ``path`` and ``split``, such as
             the manifest of another run. Images that it lacks are left out.
         small_classes: What to do with a class that has fewer images (or groups)
@@ -131,7 +131,8 @@ class Split:
         """Check the shares.
 
         Raises:
-            ConfigError: If a share is out of range or a file is missing.
+            ConfigError: If a share is out of range, or a file is given without method
+                ``file`` or the other way round.
         """
         if not (0 < self.val < 1 and 0 < self.test < 1 and self.val + self.test < 1):
             raise ConfigError(

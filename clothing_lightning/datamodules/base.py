@@ -19,8 +19,8 @@ from clothing_lightning.data.dataset import (
     start_worker,
 )
 from clothing_lightning.data.options import (
+    AugmentationPolicy,
     Preprocessing,
-    Recipe,
     Sampling,
     Selection,
     Split,
@@ -61,7 +61,7 @@ class PhotoDataModule(L.LightningDataModule):
         drop_duplicates: bool = False,
         sampling: Sampling = "all",
         images_per_class: int | None = None,
-        augmentation: Recipe | list[dict[str, Any]] = "light",
+        augmentation: AugmentationPolicy | list[dict[str, Any]] = "light",
         preprocessing: Preprocessing = Preprocessing(),  # noqa: B008  frozen
         image_size: int | None = None,
         train_image_size: int | None = None,
@@ -73,8 +73,9 @@ class PhotoDataModule(L.LightningDataModule):
         """Describe the data; nothing is read yet.
 
         Args:
-            split: How the images are divided.
-            fold: ``2 of 5``: cross-validation, with this part as the test split.
+            split: How the images are divided into train, val and test.
+            fold: The part of a cross-validation that is the test split, such as
+                ``2 of 5``.
             exclude_labels: Labels to leave out.
             min_images_per_class: Leave out classes with fewer images than this, counted
                 before unreadable ones and copies are dropped.
@@ -88,13 +89,13 @@ class PhotoDataModule(L.LightningDataModule):
                 others each epoch of a class that has more, and repeated ones, each
                 augmented in its own way, of a class that has fewer. Splits are made
                 before, so that no copy of a test image is trained on.
-            augmentation: Of the training images: ``none``, ``light`` (flip, shift,
-                scale, rotate), ``strong`` (random resized crop, flip, rotation,
-                colour), or a list of albumentations transforms, each with
-                ``class_path`` and ``init_args``.
-            preprocessing: What the backbone expects; linked to the model.
+            augmentation: How training images are changed at random: ``none``,
+                ``light`` (flip, shift, scale, rotate), ``strong`` (random resized
+                crop, flip, rotation, colour), or a list of albumentations transforms,
+                each with ``class_path`` and ``init_args``.
+            preprocessing: What the backbone expects of images; linked to the model.
             image_size: Height and width in pixels, instead of the backbone's own.
-            train_image_size: Another size for training alone. Objects in random
+            train_image_size: Height and width for training alone. Objects in random
                 crops look larger, so training on smaller images than testing is
                 cheaper and often better (Touvron et al. 2019, arXiv:1906.06423).
             batch_size: Images in a batch, on each device.
@@ -102,7 +103,8 @@ class PhotoDataModule(L.LightningDataModule):
                 at most eight.
             on_unreadable: ``error`` stops before training with the path of an image
                 that cannot be read; ``drop`` leaves it out and records that.
-            seed: Of order and augmentation; linked to ``seed_everything``.
+            seed: The seed of the order and the augmentation of the images; linked to
+                ``seed_everything``.
 
         Raises:
             ConfigError: If a number is out of range.
@@ -139,7 +141,7 @@ class PhotoDataModule(L.LightningDataModule):
         )
         self.sampling: Sampling = sampling
         self.images_per_class = images_per_class
-        self.augmentation: Recipe | list[AnyTransform]
+        self.augmentation: AugmentationPolicy | list[AnyTransform]
         if isinstance(augmentation, str):
             self.augmentation = augmentation
         else:
@@ -160,7 +162,7 @@ class PhotoDataModule(L.LightningDataModule):
         """Read the annotation table; the images themselves are not opened."""
 
     def remarks(self) -> list[tuple[str, str]]:
-        """What an audit should tell besides: facts, and what follows from each."""
+        """Return facts that an audit should state, each with what is to be done."""
         return []
 
     @cached_property
@@ -183,7 +185,12 @@ class PhotoDataModule(L.LightningDataModule):
 
     @cached_property
     def table(self) -> "pd.DataFrame":
-        """The annotation table with ``split`` and ``sha256``, sorted by path."""
+        """The annotation table with ``split`` and ``sha256``, sorted by path.
+
+        Raises:
+            DatasetNotFoundError: If the data set is not where it was looked for.
+            DataError: If it cannot be read, or cannot be divided as was asked for.
+        """
         from clothing_lightning.data.splits import assign_splits
 
         table = assign_splits(
@@ -213,31 +220,29 @@ class PhotoDataModule(L.LightningDataModule):
         return [int(n) for n in counts(self.table)["train"]]
 
     def part(self, split: str) -> "pd.DataFrame":
-        """Rows of one split, in the order in which batches index them."""
+        """Return the rows of one split, in the order in which batches index them."""
         return self.table[self.table["split"] == split].reset_index(drop=True)
 
     def setup(self, stage: str) -> None:
         """Build the data sets; Lightning calls this.
 
         Raises:
-            ConfigError: If given transforms fail on the first training image.
+            ConfigError: If the user's transforms fail on the first training image.
         """
-        from clothing_lightning.data.augmentation import Pipeline, recipe
+        from clothing_lightning.data.augmentation import Pipeline, policy_transforms
 
-        chosen = self.augmentation
         size, crop_pct = self.train_image_size, self.preprocessing.crop_pct
-        if isinstance(chosen, str):
-            random = Pipeline(recipe(chosen, size, crop_pct), size, crop_pct)
-        else:
-            random = Pipeline(chosen, size, crop_pct)
+        own, transforms = True, self.augmentation
+        if isinstance(transforms, str):
+            own, transforms = False, policy_transforms(transforms, size, crop_pct)
         plain = Pipeline([], self.preprocessing.image_size, crop_pct)
         self.datasets = {
-            "train": self._dataset("train", random),
+            "train": self._dataset("train", Pipeline(transforms, size, crop_pct)),
             "val": self._dataset("val", plain),
             "test": self._dataset("test", plain),
         }
-        if not isinstance(chosen, str):
-            _try_out(self.datasets["train"])
+        if own:
+            _check_transforms(self.datasets["train"])
 
     def _dataset(self, split: str, pipeline: "Pipeline") -> PhotoDataset:
         rows = self.part(split)
@@ -284,25 +289,25 @@ class PhotoDataModule(L.LightningDataModule):
         return self.images_per_class
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of augmented training images."""
+        """Return a loader of augmented training images."""
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of validation images."""
+        """Return a loader of validation images."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Batches of test images."""
+        """Return a loader of test images."""
         return self._loader("test")
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Normalise on the device."""
+        """Normalise a batch on the device."""
         images, labels, indices = batch
         return Batch(self.preprocessing.normalise(images), labels, indices)
 
 
-def _try_out(dataset: PhotoDataset) -> None:
-    """Let given transforms fail here, not in the middle of a worker's traceback."""
+def _check_transforms(dataset: PhotoDataset) -> None:
+    """Let a user's transforms fail here, not in the middle of a worker's traceback."""
     try:
         dataset[Place(0, 0)]
     except ConfigError:
@@ -314,17 +319,17 @@ def _try_out(dataset: PhotoDataset) -> None:
         ) from err
 
 
-def _worker_count(asked: int | None) -> int:
+def _worker_count(requested: int | None) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     cores = cores or os.cpu_count() or 1
-    if asked is None:
+    if requested is None:
         return min(cores, 8)
-    if asked > cores:
+    if requested > cores:
         log.warning(
             "data.init_args.num_workers is %d, but this machine has %d cores: workers "
             "will wait for each other. %d would do.",
-            asked,
+            requested,
             cores,
             cores,
         )
-    return asked
+    return requested

@@ -10,13 +10,13 @@ from clothing_lightning.data.augmentation import (
     Pipeline,
     build,
     centre_crop,
-    recipe,
+    policy_transforms,
 )
-from clothing_lightning.data.options import Preprocessing, Recipe
+from clothing_lightning.data.options import AugmentationPolicy, Preprocessing
 from clothing_lightning.errors import ConfigError
 
-RECIPES = get_args(Recipe)
-RANDOM = [name for name in RECIPES if name != "none"]
+POLICIES = get_args(AugmentationPolicy)
+RANDOM = [name for name in POLICIES if name != "none"]
 
 # Height and width: landscape, portrait, exactly the result's size, tiny, a thin strip.
 SHAPES = [(60, 90), (90, 60), (32, 32), (3, 2), (1, 1), (5, 200), (37, 36)]
@@ -29,13 +29,15 @@ def photo(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     return image
 
 
-def pipeline(name: Recipe, size: int = 32) -> Pipeline:
-    return Pipeline(recipe(name, size, 0.875), size, 0.875)
+def pipeline(name: AugmentationPolicy, size: int = 32) -> Pipeline:
+    return Pipeline(policy_transforms(name, size, 0.875), size, 0.875)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipe_makes_squares_of_bytes(name: Recipe, shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("name", POLICIES)
+def test_policy_makes_squares_of_bytes(
+    name: AugmentationPolicy, shape: tuple[int, int]
+) -> None:
     transform = pipeline(name)
     image = photo(*shape)
     before = image.copy()
@@ -56,8 +58,8 @@ def test_centre_crop_has_the_size_whatever_the_photo(
         assert transform(photo(*shape), 0).shape == (size, size, 3)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_same_seed_makes_the_same_image(name: Recipe) -> None:
+@pytest.mark.parametrize("name", POLICIES)
+def test_same_seed_makes_the_same_image(name: AugmentationPolicy) -> None:
     image = photo(60, 90)
     first, other = pipeline(name), pipeline(name)
     for seed in (1, 2**32 - 1):
@@ -68,7 +70,7 @@ def test_same_seed_makes_the_same_image(name: Recipe) -> None:
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_another_seed_makes_another_image(name: Recipe) -> None:
+def test_another_seed_makes_another_image(name: AugmentationPolicy) -> None:
     transform = pipeline(name)
     image = photo(60, 90)
     made = {transform(image, seed).tobytes() for seed in range(8)}

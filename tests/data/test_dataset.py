@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clothing_lightning.data.augmentation import Pipeline, recipe
+from clothing_lightning.data.augmentation import Pipeline, policy_transforms
 from clothing_lightning.data.dataset import (
     EpochSampler,
     PhotoDataset,
@@ -65,7 +65,7 @@ def test_augmentation_depends_on_seed_epoch_and_number_alone(
 ) -> None:
     paths = sorted((tiny_dataset() / "images").iterdir())[:2]
     paths[1] = paths[0]
-    strong = Pipeline(recipe("strong", 32, 0.875), 32, 0.875)
+    strong = Pipeline(policy_transforms("strong", 32, 0.875), 32, 0.875)
 
     def pixels(seed: int, epoch: int, number: int, copy: int = 0) -> bytes:
         data = made(paths, [0, 0], strong, seed)
