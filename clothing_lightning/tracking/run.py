@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 MAX_PARAM_CHARACTERS = 6000  # of MLflow's stores
-PARAMS_PER_CALL = 100  # likewise
+PARAMS_PER_CALL = 100  # of MLflow's stores
 
 
 class RunWriter:
@@ -136,8 +136,11 @@ class RunWriter:
     def _raise_failed(self) -> None:
         from mlflow.exceptions import MlflowException
 
-        done = [future for future in self._queue if future.done()]
-        self._queue = [future for future in self._queue if not future.done()]
+        waiting: list[Future[Any]] = []
+        done: list[Future[Any]] = []
+        for future in self._queue:  # asked once: it may end in between
+            (done if future.done() else waiting).append(future)
+        self._queue = waiting
         for future in done:
             err = future.exception()
             if isinstance(err, MlflowException | OSError):
@@ -234,10 +237,10 @@ class RunWriter:
             StorageError: If it cannot be written.
         """
         from mlflow.data.pandas_dataset import from_pandas
-        from mlflow.entities import DatasetInput
+        from mlflow.entities import Dataset, DatasetInput
 
         dataset = from_pandas(table, name=name, targets="label", digest=digest)
-        entry = DatasetInput(dataset._to_mlflow_entity(), [])
+        entry = DatasetInput(Dataset(**dataset.to_dict()), [])
         with self._storing():
             self.client.log_inputs(self.run_id, [entry])
 

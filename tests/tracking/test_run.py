@@ -1,6 +1,7 @@
 import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,26 @@ def test_runs_of_one_name_share_an_experiment() -> None:
     assert of[0] == of[1]
     for run in (first, second):
         run.finish("FINISHED")
+
+
+class EndsWhileLookedAt(Future[None]):
+    """A call that has failed between the first question and the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_exception(OSError("no space left"))
+        self.answers = iter([False])
+
+    def done(self) -> bool:
+        return next(self.answers, True)
+
+
+def test_a_failure_while_the_queue_is_looked_through_is_not_lost() -> None:
+    run = RunWriter("clothes", "a")
+    run._queue.append(EndsWhileLookedAt())
+    with pytest.raises(StorageError, match="no space left"):
+        run.finish("FINISHED")
+    assert status(run) == "FAILED"
 
 
 def test_a_failure_in_the_queue_surfaces_at_the_next_call() -> None:
