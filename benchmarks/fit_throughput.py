@@ -111,9 +111,10 @@ def time_fit(file: Path) -> list[float]:
     """Moments at which `fit` was done with each training batch."""
     from lightning.pytorch import Callback
 
-    from clothing_lightning.cli.command import split_arguments
+    from clothing_lightning.cli.arguments import split_arguments
+    from clothing_lightning.cli.experiment import parse_experiment
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
-    from clothing_lightning.training.fitting import ExperimentCLI
+    from clothing_lightning.training.fitting import fit
 
     ends: list[float] = []
 
@@ -121,12 +122,16 @@ def time_fit(file: Path) -> list[float]:
         def on_train_batch_end(self, *args: Any) -> None:
             ends.append(time.perf_counter())
 
+        def on_train_end(self, *args: Any) -> None:
+            raise KeyboardInterrupt  # the test is not timed
+
     quiet_libraries()
-    cli = ExperimentCLI(split_arguments([str(file)]), None)
-    cli.trainer.callbacks.append(Stopwatch())  # type: ignore[attr-defined]
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
-    assert cli.run is not None
-    cli.run.finish("FINISHED")
+    arguments = split_arguments([str(file)])
+    parsed = parse_experiment(arguments)
+    fit(
+        parsed.experiment(arguments),
+        lambda callbacks, *rest: parsed.build_trainer([*callbacks, Stopwatch()], *rest),
+    )
     return ends
 
 
@@ -168,11 +173,11 @@ def time_loop(file: Path, *, tuned: bool, steps: int) -> list[float]:
 
 def built(file: Path) -> "tuple[ClothingClassifier, Iterator[Batch]]":
     """The classifier of the experiment and its normalised training batches."""
-    from clothing_lightning.cli.experiment import FitCLI
+    from clothing_lightning.cli.experiment import ExperimentCLI
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
 
     quiet_libraries()
-    cli = FitCLI(["--config", str(file), "--trainer.accelerator=cpu"])
+    cli = ExperimentCLI(["--config", str(file), "--trainer.accelerator=cpu"])
     data = cli.datamodule
     data.setup("fit")
     loaded = iter(data.train_dataloader())

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.cli.command import WordsParser, answered
+from clothing_lightning.cli.command import CommandParser, run_command
 from clothing_lightning.errors import ConfigError, StorageError, UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ Exit codes: 0 done, 2 something to put right (one message says what).
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = WordsParser(
+    parser = CommandParser(
         "python -m clothing_lightning.analyze",
         description=__doc__,
         epilog=EXAMPLES,
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = _parser()
-    return answered(
+    return run_command(
         argv, parser.format_help(), lambda words: _analyse(parser.parse_args(words))
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clothing_lightning.cli.command import WordsParser, answered, claim_folder
+from clothing_lightning.cli.command import CommandParser, claim_folder, run_command
 from clothing_lightning.errors import ConfigError, RunError
 from clothing_lightning.metrics.registry import METRICS
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return answered(argv, HELP, _compare)
+    return run_command(argv, HELP, _compare)
 
 
 def _compare(words: list[str]) -> int:
@@ -128,7 +128,7 @@ def _nothing_to_compare(options: argparse.Namespace, remarks: list[str]) -> RunE
 
 
 def _options(words: list[str]) -> argparse.Namespace:
-    parser = WordsParser(allow_abbrev=False, add_help=False, prog="compare")
+    parser = CommandParser(allow_abbrev=False, add_help=False, prog="compare")
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--experiment", nargs="+", default=[])
     parser.add_argument("--filter", default="")

@@ -5,6 +5,9 @@ was expected, and gives the next step. Everything else that is raised is a fault
 of ours and keeps its traceback.
 """
 
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+
 
 class UserError(Exception):
     """A mistake or a circumstance that the user can put right."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from clothing_lightning.cli.command import WordsParser, answered
+from clothing_lightning.cli.command import CommandParser, run_command
 from clothing_lightning.data.label_mapping import parse_map
 from clothing_lightning.errors import ConfigError, RunError, UserError
 
@@ -63,12 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return answered(argv, HELP, _evaluate)
+    return run_command(argv, HELP, _evaluate)
 
 
 def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Take the flags of this command out of those of the data set."""
-    own = WordsParser(allow_abbrev=False, add_help=False)
+    own = CommandParser(allow_abbrev=False, add_help=False)
     add = own.add_argument
     add("--split", choices=("test", "val", "all"))
     add("--map", action="append", default=[])
@@ -138,16 +138,16 @@ def _images(
     from clothing_lightning.inference.evaluation import images_of, own_images
 
     if not names:
-        parser = WordsParser(allow_abbrev=False, add_help=False)
+        parser = CommandParser(allow_abbrev=False, add_help=False)
         parser.add_argument("--root")
         root = parser.parse_args(flags).root
         return own_images(
             run, split or "test", root=root, crops_to_boxes=crops_to_boxes
         )
-    from clothing_lightning.cli.datasets import choose
+    from clothing_lightning.cli.datasets import build_datamodule
 
     try:
-        data, _ = choose(names, flags)
+        data, _ = build_datamodule(names, flags)
         divided = names[0].endswith((".yaml", ".yml")) or any(
             flag.startswith(("--split.", "--fold")) for flag in flags
         )

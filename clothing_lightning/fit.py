@@ -3,10 +3,14 @@
 Nothing heavy is imported before the words on the command line are understood.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 
-from clothing_lightning.cli.command import Arguments, answered, split_arguments
+from clothing_lightning.cli.arguments import Arguments, split_arguments
+from clothing_lightning.cli.command import run_command
+from clothing_lightning.cli.third_party_warnings import quiet_libraries
+from clothing_lightning.errors import EXIT_INTERRUPTED, ConfigError
 
 HELP = """\
 usage: python -m clothing_lightning.fit FILE.yaml [OVERLAY.yaml ...] [--KEY VALUE ...]
@@ -61,17 +65,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return answered(argv, HELP, lambda words: _fit(split_arguments(words)))
+    return run_command(argv, HELP, lambda words: _fit(split_arguments(words)))
 
 
 def _fit(arguments: Arguments) -> int:
-    if arguments.variations:
-        from clothing_lightning.training.fit_group import fit_several
+    quiet_libraries()
+    stored_run = None
+    if arguments.resume:
+        from clothing_lightning.tracking.read import find_run
 
-        return fit_several(arguments)
+        stored_run = find_run(arguments.resume, to_resume=True)
+    group = stored_run.group if stored_run else None
+    if arguments.variations or group:
+        from clothing_lightning.training.fit_group import fit_group
+
+        if stored_run is None or group is None:
+            return fit_group(arguments)
+        _require_nothing_else(stored_run.name, arguments)
+        stored = json.loads(group)
+        return fit_group(
+            split_arguments(stored["words"]), stored_run.run_id, stored["digest"]
+        )
+    from clothing_lightning.cli.experiment import parse_experiment
+
+    parsed = parse_experiment(arguments, stored_run.config if stored_run else None)
+    # Here, since mlflow and matplotlib take seconds to import, and a mistake in the
+    # experiment should be told before.
     from clothing_lightning.training.fitting import fit
 
-    return fit(arguments)
+    ended = fit(parsed.experiment(arguments), parsed.build_trainer, stored_run)
+    return 0 if ended == "FINISHED" else EXIT_INTERRUPTED
+
+
+def _require_nothing_else(name: str, arguments: Arguments) -> None:
+    if arguments.files or arguments.options:
+        raise ConfigError(
+            f"--resume: {name} stands for several runs, which go on as they began. "
+            "Leave out everything else."
+        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clothing_lightning.cli.command import WordsParser, answered
+from clothing_lightning.cli.command import CommandParser, run_command
 from clothing_lightning.errors import (
     ConfigError,
     DataError,
@@ -62,11 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return answered(argv, HELP, _predict)
+    return run_command(argv, HELP, _predict)
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
-    parser = WordsParser(allow_abbrev=False, add_help=False)
+    parser = CommandParser(allow_abbrev=False, add_help=False)
     add = parser.add_argument
     add("words", nargs="*")
     add("--top", type=int, default=3)

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
-from clothing_lightning.cli.command import EXIT_INTERRUPTED, answered, claim_folder
+from clothing_lightning.cli.command import claim_folder, run_command
 from clothing_lightning.errors import (
+    EXIT_INTERRUPTED,
     ConfigError,
     DownloadError,
     UserError,
@@ -57,12 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return answered(argv, HELP, _prepare)
+    return run_command(argv, HELP, _prepare)
 
 
 def _prepare(words: list[str]) -> int:
     # Here, so that help is there at once.
-    from clothing_lightning.cli.datasets import choose, print_options
+    from clothing_lightning.cli.datasets import build_datamodule, print_options
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
     from clothing_lightning.datamodules.auditing import audit_datamodule
     from clothing_lightning.reports.audit_files import REPORT, write_audit
@@ -75,7 +76,7 @@ def _prepare(words: list[str]) -> int:
         return 0
     try:
         with _told_for_this_command():
-            data, command = choose(names, flags, fetch=True)
+            data, command = build_datamodule(names, flags, fetch=True)
             folder = options.out or Path("audits") / data.name
             claim_folder(folder, REPORT, "an audit")
             audit = audit_datamodule(data)

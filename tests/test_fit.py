@@ -22,6 +22,7 @@ from mlflow.entities import Run
 
 from clothing_lightning import fit
 from clothing_lightning.metrics.classification_report import summary
+from clothing_lightning.tracking.read import find_run
 from clothing_lightning.tracking.store import tracking_uri
 from clothing_lightning.training import fitting
 
@@ -235,6 +236,42 @@ def test_changed_parameters_are_told_and_logged_when_resuming(
     assert only_run().info.run_id == run.info.run_id
     resumed = folder_of(run) / "config" / "resumed-1.yaml"
     assert yaml.safe_load(resumed.read_text())["trainer"]["max_epochs"] == 2
+    stored = find_run("tiny")
+    assert stored.params["trainer.max_epochs"] == "1"
+    assert stored.hyperparameters["trainer.max_epochs"] == "2"
+
+
+def test_other_loggers_work_beside_mlflow(experiment: Path) -> None:
+    Path("loggers.yaml").write_text(
+        "trainer:\n  max_epochs: 1\n  logger:\n"
+        "    - {class_path: CSVLogger, init_args: {save_dir: logs}}\n"
+    )
+    assert fit.main([str(experiment), "loggers.yaml"]) == 0
+    (file,) = Path("logs").rglob("metrics.csv")
+    logged = pd.read_csv(file)["val/loss"].dropna().to_list()
+    assert logged == [pytest.approx(only_run().data.metrics["val/loss"])]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--trainer.logger", "true"],
+            "trainer.logger is true. MLflow keeps every",
+        ),
+        (["--trainer.max_epochs", "0"], "trainer.max_epochs is 0. The least is 1"),
+        (["--trainer.max_epochs", "-2"], "trainer.max_epochs is -2. The least is 1"),
+        (["--trainer.max_steps", "0"], "trainer.max_steps is 0. The least is 1"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(
+    words: list[str],
+    message: str,
+    experiment: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert fit.main([str(experiment), *words]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ from typing import get_args, get_type_hints
 
 from jsonargparse import Namespace
 
-from clothing_lightning.cli.command import split_arguments
-from clothing_lightning.cli.experiment import FitCLI, Parser
+from clothing_lightning.cli.arguments import split_arguments
+from clothing_lightning.cli.experiment import ExperimentCLI
+from clothing_lightning.cli.parser import Parser
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import ConfigError
 
@@ -19,7 +20,7 @@ NOT_AUDITED = {
 }
 
 
-def choose(
+def build_datamodule(
     names: list[str], flags: list[str], *, fetch: bool = False
 ) -> tuple[PhotoDataModule, str]:
     """Build a data set; nothing is read yet. What cannot be read is to be left out.
@@ -92,7 +93,7 @@ def _of_name(
     return data, _fit(words, flags)
 
 
-class _Parsed(FitCLI):
+class _Parsed(ExperimentCLI):
     """An experiment of which nothing is built: the model is not needed."""
 
     def instantiate_classes(self) -> None:

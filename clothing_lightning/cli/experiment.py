@@ -1,139 +1,56 @@
-"""LightningCLI with our links, defaults and messages."""
+"""From the words of a command line to data, model and trainer, by LightningCLI."""
 
-import difflib
-import inspect
-import re
-import sys
-from dataclasses import asdict, dataclass, field
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import CheckpointIO
 
+from clothing_lightning.cli.arguments import Arguments
+from clothing_lightning.cli.malloc import keep_freed_memory
 from clothing_lightning.cli.null_options import refuse_nulls
-from clothing_lightning.data.options import Split
+from clothing_lightning.cli.parser import Parser
 from clothing_lightning.datamodules import PhotoDataModule
-from clothing_lightning.errors import ConfigError, user_error_behind
+from clothing_lightning.errors import ConfigError
 from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.models.backbones import preprocessing_of
 from clothing_lightning.models.classifier import ClothingClassifier
-from clothing_lightning.models.phases import Phase
+from clothing_lightning.training.experiment import Experiment, RunOptions
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How the run is called in MLflow.
+def parse_experiment(
+    arguments: Arguments, stored_config: Path | None = None
+) -> "ExperimentCLI":
+    """Parse an experiment, and build its data and its model.
 
-    Attributes:
-        name: By default that of the first YAML file.
-        experiment: By default that of the data set.
-        tags: Further tags.
+    Args:
+        arguments: The files and flags of the command line.
+        stored_config: The configuration of the run that is continued, over which files
+            and flags are laid.
+
+    Raises:
+        UserError: If something in the experiment does not hold.
     """
-
-    name: str | None = None
-    experiment: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-class OptionError(ConfigError):
-    """What the parser refuses; begins with the key, as far as it is known."""
+    files = [stored_config, *arguments.files] if stored_config else arguments.files
+    configs = [word for file in files for word in ("--config", str(file))]
+    return ExperimentCLI([*configs, *arguments.options])
 
 
-class Parser(LightningArgumentParser):
-    """Says what is wrong in one message instead of printing its usage."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take no part of a name for the whole: it would hide what is misspelt."""
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what the user reads.
-
-        Raises:
-            UserError: Always; the one that caused it, if there is one.
-        """
-        key = re.match(r'Parser key "([^"]+)":', message)
-        inner = user_error_behind(ex)
-        if inner is None:
-            raise OptionError(_readable(message)) from ex
-        if key and isinstance(inner, OptionError):  # from the parser of a class
-            raise OptionError(f"{key[1]}.init_args.{inner}") from ex
-        raise inner
-
-
-UNKNOWN = (
-    r"Option '([^']+)' is not accepted|nrecognized arguments: --([^ =]+)"
-    r"|Group '([^']+)' does not accept option '([^']+)'"
-)
-
-
-def _readable(message: str) -> str:
-    """Say in our words what jsonargparse found."""
-    text = re.sub(r"\s+", " ", message).strip()
-    if unknown := re.search(UNKNOWN, text):
-        key = ".".join(part for part in unknown.groups() if part)
-        return f"{key}: there is no such option.{_closest(key)}"
-    if required := re.search(r"arguments are required: (\S+)", text):
-        return f"{required[1]}: is not given, and there is no default."
-    key_match = re.match(r'Parser key "([^"]+)": ?', text)
-    if key_match is None:
-        return text[0].lower() + text[1:]
-    return f"{key_match[1]}: {_refusal(text[key_match.end() :])}"
-
-
-def _refusal(text: str) -> str:
-    """Say why a value does not fit."""
-    if absent := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
-        names = [name for name in dir(sys.modules[absent[1]]) if name[0] != "_"]
-        near = difflib.get_close_matches(absent[2], names, n=3, cutoff=0.6)
-        hint = f" Closest names: {', '.join(near)}." if near else ""
-        return f"{absent[1]!r} has no {absent[2]!r}.{hint}"
-    value = re.search(r"(?:Given value|Got value): (.*)$", text)
-    wanted = re.findall(r"Expected an? (\S.*?)(?:\. Got| - |$| Given)", text)
-    paths = ("path but", "dot import path")
-    types = [_type_name(name) for name in wanted if not name.startswith(paths)]
-    if value and set(types) - {"null"}:
-        return f"{value[1]!r} is not {' or '.join(types)}."
-    class_name = re.search(r"Expected a dot import path string: (\S+)", text)
-    if class_name:
-        return f"{class_name[1]!r} is not the name of a class that is known here."
-    if value:
-        return f"{value[1]} is not a class by its name, nor class_path and init_args."
-    return text
-
-
-TYPE_NAMES = {"NoneType": "null", "tuple": "a list such as [a, b]"}
-
-
-def _type_name(name: str) -> str:
-    if literal := re.fullmatch(r"typing\.Literal\[(.*)\]", name):
-        return f"one of {literal[1]}"
-    if plain := re.fullmatch(r"<class '(?:[\w.]*\.)?(\w+)'>", name):
-        return TYPE_NAMES.get(plain[1], plain[1])
-    return f"a {name}"
-
-
-def _closest(key: str) -> str:
-    known = {"seed_everything", "test_last", "keep_freed_memory", "checkpoint", "run"}
-    known |= {"data", "model", "trainer", "class_path", "init_args"}
-    classes: list[type] = [ClothingClassifier, Phase, Trainer, PhotoDataModule, Split]
-    for cls in [*classes, *PhotoDataModule.__subclasses__(), RunOptions]:
-        known |= set(inspect.signature(cls).parameters)
-    for name in reversed(key.split(".")):
-        near = difflib.get_close_matches(name, known - {"kwargs"}, n=3, cutoff=0.65)
-        if near and name not in known:
-            return f" Closest names: {', '.join(near)}."
-    return " --help-all shows every option."
-
-
-class FitCLI(LightningCLI):
-    """Parses an experiment and builds data, model and trainer from it."""
+class ExperimentCLI(LightningCLI):
+    """Parses an experiment and builds its data and model; the trainer comes later."""
 
     def __init__(self, args: list[str]) -> None:
         """Parse, check and build.
+
+        Args:
+            args: The flags, with each YAML file after a ``--config``.
 
         Raises:
             ConfigError: If something in the experiment does not hold.
@@ -153,8 +70,18 @@ class FitCLI(LightningCLI):
             load_from_checkpoint_support=False,
         )
 
+    def before_instantiate_classes(self) -> None:
+        """Check what is cheap; set the allocator before the first large allocation."""
+        check_checkpoint(self.config.checkpoint)
+        if self.config.trainer.precision is None:
+            accelerator = self.config.trainer.accelerator
+            self.config.trainer.precision = default_precision(accelerator)
+        if self.config.keep_freed_memory:
+            keep_freed_memory()
+        torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
+
     def instantiate_classes(self) -> None:
-        """Build data, model and trainer.
+        """Build data and model.
 
         Raises:
             ConfigError: If Lightning refuses a setting.
@@ -163,6 +90,63 @@ class FitCLI(LightningCLI):
             super().instantiate_classes()
         except MisconfigurationException as err:
             raise ConfigError(f"the experiment does not hold: {err}") from err
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Build none: `build_trainer` does, with the callbacks of the training."""
+
+    def build_trainer(
+        self, callbacks: Sequence[Callback], logger: Logger, checkpoint_io: CheckpointIO
+    ) -> Trainer:
+        """Build the trainer that the experiment describes.
+
+        Args:
+            callbacks: Come after those of the experiment.
+            logger: Comes before those of the experiment.
+            checkpoint_io: Writes the checkpoints, unless the experiment names another.
+
+        Raises:
+            ConfigError: If Lightning refuses a setting, or a logger has no name.
+        """
+        asked = self.config_init.trainer
+        if asked.logger is True:
+            raise ConfigError(
+                "trainer.logger is true. MLflow keeps every run; name what is to log "
+                "beside it, such as --trainer.logger CSVLogger "
+                "--trainer.logger.save_dir logs."
+            )
+        plugins = _as_list(asked.plugins)
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(checkpoint_io)
+        self.trainer_defaults = TRAINER_DEFAULTS | {"callbacks": list(callbacks)}
+        try:
+            return super().instantiate_trainer(
+                logger=[logger, *_as_list(asked.logger)], plugins=plugins
+            )
+        except MisconfigurationException as err:
+            raise ConfigError(f"the experiment does not hold: {err}") from err
+        except ValueError as err:
+            raise ConfigError(f"trainer: {err}") from err
+
+    def experiment(self, arguments: Arguments) -> Experiment:
+        """Hand on what a training needs, and nothing of the command line.
+
+        Args:
+            arguments: The command line that was parsed.
+        """
+        default_name = arguments.files[0].stem if arguments.files else "run"
+        options: RunOptions = self.config.run
+        return Experiment(
+            name=options.name or default_name,
+            experiment=options.experiment or self.datamodule.name,
+            tags=options.tags,
+            config=self.parser.dump(self.config, skip_unset=False),
+            command=arguments.words,
+            model=self.model,
+            data=self.datamodule,
+            checkpoint=self.config_init.checkpoint,
+            test_last=self.config.test_last,
+            show_progress=self.config_init.trainer.enable_progress_bar is not False,
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning against arguments that are given."""
@@ -204,6 +188,11 @@ class FitCLI(LightningCLI):
                 f"model.init_args.{attribute}",
                 apply_on="instantiate",
             )
+
+
+def _as_list(value: Any) -> list[Any]:
+    """A setting that is one object, a list of them, or unset."""
+    return list(value) if isinstance(value, list | tuple) else [value] if value else []
 
 
 def _preprocessing(backbone: str | None, in_chans: int | None) -> dict[str, Any]:
@@ -254,6 +243,12 @@ def _check_trainer(options: Any) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ConfigError(f"trainer.{name} is {value}. The least is 1.")
+    for name in ("max_epochs", "max_steps"):
+        value = getattr(options, name)
+        if value is not None and value < 1 and value != -1:
+            raise ConfigError(
+                f"trainer.{name} is {value}. The least is 1; -1 sets no limit."
+            )
     callbacks = options.callbacks or []
     for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
         name = callback.class_path.rpartition(".")[2]

@@ -1,7 +1,7 @@
 """The callback that keeps predictions and draws the confusion matrix as it develops."""
 
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from clothing_lightning.metrics.classification_report import confusion_matrix
+from clothing_lightning.models.classifier import ClothingClassifier
+from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.confusion import confusion_figure
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.training.network_report import keep_first_field
-
-if TYPE_CHECKING:
-    from clothing_lightning.models.classifier import ClothingClassifier
-    from clothing_lightning.network_analysis.complexity import NetworkReport
 
 Outputs = dict[str, torch.Tensor]
 EPOCH_S = "train/epoch_s"
@@ -28,16 +26,20 @@ class RecordPredictions(Callback):
     """Writes ``predictions/<stage>.parquet``: validation of the best epoch, and tests.
 
     Attributes:
-        run: What to record into; None on all devices but the first.
-        stage: What the next test is called: ``test`` or ``test_last``.
-        network: What the network of a new run sees and costs; None if that is unknown.
+        run: The run that is written; None on all devices but the first.
+        stage: The name of the next test: ``test`` or ``test_last``.
+        network: The report on the network of a new run; None if there is none.
     """
 
     run: RunWriter | None = None
-    network: "NetworkReport | None" = None
+    network: NetworkReport | None = None
 
     def __init__(self, best: ModelCheckpoint) -> None:
-        """Record validation when this callback finds it best."""
+        """Keep nothing yet.
+
+        Args:
+            best: Chooses the best epoch, whose predictions on validation are stored.
+        """
         self.best = best
         self.stage = "test"
         self._seen: list[Outputs] = []

@@ -5,42 +5,50 @@ is a child in MLflow of one run that stands for all.
 """
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
 from rich.console import Console
+from rich.table import Table
 
-from clothing_lightning.cli.command import (
+from clothing_lightning.data.table import digest
+from clothing_lightning.errors import (
     EXIT_INTERRUPTED,
     EXIT_USER_ERROR,
-    Arguments,
-    split_arguments,
+    ConfigError,
+    RunError,
 )
-from clothing_lightning.errors import ConfigError, RunError
-from clothing_lightning.training.run_group import VARIABLE, VARIATION_TAG, Series
+from clothing_lightning.metrics.classification_report import summary
+from clothing_lightning.metrics.registry import columns
+from clothing_lightning.metrics.repeats import pooled, spread
+from clothing_lightning.reports.classification import write_classification_report
+from clothing_lightning.tracking.groups import end_group
+from clothing_lightning.tracking.read import StoredRun, children
+from clothing_lightning.tracking.run import RunWriter, Status
+from clothing_lightning.training.messages import show_run
+from clothing_lightning.training.run_group import (
+    VARIABLE,
+    VARIATION_TAG,
+    GroupPlan,
+    RunGroup,
+)
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-    from clothing_lightning.tracking.read import StoredRun
-    from clothing_lightning.tracking.run import RunWriter, Status
-
-
-def fit_several(
-    arguments: Arguments, parent: str | None = None, digest: str | None = None
+def fit_group(
+    plan: GroupPlan, parent: str | None = None, files_digest: str | None = None
 ) -> int:
     """Run an experiment in each of its variations, and sum up.
 
     Args:
-        arguments: Of the command line.
-        parent: The run that stands for all, if it is to be continued.
-        digest: Of the YAML files when that run began.
+        plan: The experiment and its variations.
+        parent: The id of the run that stands for all, if it is to be continued.
+        files_digest: The digest of the YAML files when that run began.
 
     Returns:
         The exit code: that of the first run that does not end well, else 0.
@@ -48,47 +56,39 @@ def fit_several(
     Raises:
         ConfigError: If a YAML file has changed since the first run began.
     """
-    done = _children(parent) if parent else {}
+    stored = _members(parent) if parent else {}
     with tempfile.TemporaryDirectory() as folder:
-        file = str(Path(folder) / "series.json")
-        digest = digest or _digest(arguments.files)
-        series = Series(file, arguments.words, digest, parent=parent)
-        for place, variation in enumerate(arguments.variations, 1):
-            past = done.get(variation.name)
-            if past is not None and past.status == "FINISHED":
+        file = str(Path(folder) / "group.json")
+        files_digest = files_digest or _digest(plan.files)
+        group = RunGroup(file, plan.words, files_digest, parent=parent)
+        for place, variation in enumerate(plan.variations, 1):
+            run = stored.get(variation.name)
+            if run is not None and run.status == "FINISHED":
                 continue
-            if _digest(arguments.files) != digest:
-                _stopped(series.parent, EXIT_USER_ERROR)
+            if _digest(plan.files) != files_digest:
+                _stop(group.parent, EXIT_USER_ERROR)
                 raise ConfigError(
-                    f"{', '.join(map(str, arguments.files))}: has changed since the "
-                    "first of these runs began, and they are to be of one experiment. "
+                    f"{', '.join(map(str, plan.files))}: has changed since the first "
+                    "of these runs began, and they are to be of one experiment. "
                     "Restore it and continue, or start anew."
                 )
-            total = len(arguments.variations)
+            total = len(plan.variations)
             Console().print(
                 f"\n{variation.name} ({place} of {total} runs)", style="bold"
             )
-            series.variation = variation.name
-            series.write()
-            files = [str(path) for path in arguments.files]
-            words = [*files, *arguments.options, *variation.options]
-            if past is not None and _has_checkpoint(past):
-                words = ["--resume", past.run_id]
+            group.variation = variation.name
+            group.write()
+            words = [*map(str, plan.files), *plan.options, *variation.options]
+            if run is not None and _has_checkpoint(run):
+                words = ["--resume", run.run_id]
             code = _fit_alone(words, file)
-            series = Series.read(file)
+            group = RunGroup.read(file)
             if code:
-                _stopped(series.parent, code)
+                _stop(group.parent, code)
                 return code
-    if series.parent is not None:
-        _sum_up(series.parent, arguments)
+    if group.parent is not None:
+        _sum_up(group.parent, plan)
     return 0
-
-
-def resume_several(past: "StoredRun") -> int:
-    """Continue what `fit_several` was doing when it was stopped."""
-    series = json.loads(past.group or "{}")
-    arguments = split_arguments(series["words"])
-    return fit_several(arguments, past.run_id, series["digest"])
 
 
 def _digest(files: list[Path]) -> str:
@@ -96,15 +96,13 @@ def _digest(files: list[Path]) -> str:
     return hashlib.sha256("".join(content).encode()).hexdigest()[:16]
 
 
-def _children(parent: str) -> "dict[str, StoredRun]":
+def _members(parent: str) -> dict[str, StoredRun]:
     """The newest run of each variation, but a finished one where there is one."""
-    from clothing_lightning.tracking.read import children
-
     runs = sorted(children(parent), key=lambda run: run.status != "FINISHED")
-    found: dict[str, StoredRun] = {}
+    members: dict[str, StoredRun] = {}
     for run in runs:
-        found.setdefault(run.tags.get(VARIATION_TAG, ""), run)
-    return found
+        members.setdefault(run.tags.get(VARIATION_TAG, ""), run)
+    return members
 
 
 def _has_checkpoint(run: "StoredRun") -> bool:
@@ -134,29 +132,20 @@ def _fit_alone(words: list[str], file: str) -> int:
             signal.signal(number, handler)
 
 
-def _stopped(parent: str | None, code: int) -> None:
+def _stop(parent: str | None, code: int) -> None:
     if parent is None:
         return
-    from clothing_lightning.tracking.store import client, tracking_uri
-
-    status = "KILLED" if code == EXIT_INTERRUPTED else "FAILED"
-    client(tracking_uri()).set_terminated(parent, status)
+    end_group(parent, "KILLED" if code == EXIT_INTERRUPTED else "FAILED")
     Console().print(
         "Continue with this run and those that are left:\n"
         f"  python -m clothing_lightning.fit --resume {parent[:8]}"
     )
 
 
-def _sum_up(parent: str, arguments: Arguments) -> None:
+def _sum_up(parent: str, plan: GroupPlan) -> None:
     """Write mean and standard deviation, and what the folds give together."""
-    import pandas as pd
-
-    from clothing_lightning.metrics.classification_report import summary
-    from clothing_lightning.metrics.repeats import spread
-    from clothing_lightning.tracking.run import RunWriter
-
-    found = _children(parent)
-    runs = {each.name: found[each.name] for each in arguments.variations}
+    members = _members(parent)
+    runs = {variation.name: members[variation.name] for variation in plan.variations}
     tables = {
         name: pd.read_parquet(run.artifact("predictions/test.parquet"))
         for name, run in runs.items()
@@ -171,18 +160,21 @@ def _sum_up(parent: str, arguments: Arguments) -> None:
         reports.mkdir(parents=True, exist_ok=True)
         scores.to_csv(reports / "runs.csv", index_label="run")
         rows = scores.copy()
-        if arguments.folds and len(runs) == arguments.folds:
-            together = _report_folds(parent_run, runs, list(tables.values()))
+        if plan.folds and len(runs) == plan.folds:
+            together = _report_folds(
+                parent_run, next(iter(runs.values())), list(tables.values())
+            )
             rows.loc["all folds together"] = together
         parent_run.publish(reports)
         status = "FINISHED"
     finally:
         parent_run.finish(status)
-    _show(parent_run, scores, rows)
+    _show_scores(scores, rows)
+    show_run(parent_run)
 
 
-def _tags_in_common(runs: "list[StoredRun]") -> dict[str, str]:
-    """What is true of all runs: of seeds, for instance, the digest of the images."""
+def _tags_in_common(runs: Sequence[StoredRun]) -> dict[str, str]:
+    """Tags with the same value in all runs, such as the digest of the test images."""
     first, *others = (
         {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}
         for run in runs
@@ -195,29 +187,30 @@ def _tags_in_common(runs: "list[StoredRun]") -> dict[str, str]:
 
 
 def _report_folds(
-    parent: "RunWriter", runs: "dict[str, StoredRun]", folds: "list[pd.DataFrame]"
+    parent: RunWriter, run: StoredRun, folds: list[pd.DataFrame]
 ) -> "pd.Series[float]":
-    """Write the reports of all images, each tested by the fold that left it out."""
-    import pandas as pd
+    """Write the reports of all images, each tested by the fold that left it out.
 
-    from clothing_lightning.data.table import digest
-    from clothing_lightning.metrics.classification_report import summary
-    from clothing_lightning.metrics.repeats import pooled
-    from clothing_lightning.reports.classification import write_classification_report
+    Args:
+        parent: The run that stands for all.
+        run: One of the folds.
+        folds: The predictions of each fold.
 
+    Returns:
+        The scores of all images together.
+    """
     together = pooled(folds)
     predictions = parent.folder / "predictions"
     predictions.mkdir(exist_ok=True)
     together.to_parquet(predictions / "test.parquet", index=False)
     parent.publish(predictions)
-    tags = next(iter(runs.values())).tags
     write_classification_report(
         together,
         parent.folder / "reports",
         stage="test",
-        image_root=Path(tags["image_root"]),
+        image_root=Path(run.tags["image_root"]),
     )
-    manifest = pd.read_csv(next(iter(runs.values())).artifact("data/manifest.csv"))
+    manifest = pd.read_csv(run.artifact("data/manifest.csv"))
     tested = manifest[manifest["path"].isin(together["path"])]
     parent.set_tags({"test_digest": digest(tested, ("sha256", "label"))})
     metrics = summary(together)
@@ -225,12 +218,8 @@ def _report_folds(
     return pd.Series(metrics)
 
 
-def _show(parent: "RunWriter", scores: "pd.DataFrame", rows: "pd.DataFrame") -> None:
-    from rich.table import Table
-
-    from clothing_lightning.metrics.registry import columns
-    from clothing_lightning.tracking.store import where_to_browse
-
+def _show_scores(scores: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Print the scores of each run, their mean and their standard deviation."""
     shown = columns("fit", rows)
     table = Table("test", *shown.values())
     for column in table.columns[1:]:
@@ -241,8 +230,4 @@ def _show(parent: "RunWriter", scores: "pd.DataFrame", rows: "pd.DataFrame") -> 
     values = [f"{mean[name]:.3f} ± {std[name]:.3f}" for name in shown]
     table.add_section()
     table.add_row("mean ± std", *values)
-    console = Console()
-    console.print(table)
-    console.print(f"run       {parent.name}  {parent.run_id}", highlight=False)
-    console.print(f"files     {parent.folder}", highlight=False, soft_wrap=True)
-    console.print(f"browse    {where_to_browse()}", highlight=False, soft_wrap=True)
+    Console().print(table)

@@ -5,20 +5,54 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from clothing_lightning.tracking.groups import member_tags, start_group
+
 VARIABLE = "CLOTHING_SERIES"
 VARIATION_TAG = "variation"
 
 
+@dataclass(frozen=True)
+class Variation:
+    """One of several runs of an experiment.
+
+    Attributes:
+        name: What sets the run apart, such as ``fold 2 of 5, seed 1``.
+        options: The flags that make it so.
+    """
+
+    name: str
+    options: list[str]
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """An experiment, and the variations in which it is run.
+
+    Attributes:
+        files: The YAML files, in order.
+        options: Flags and their values that all of the runs have.
+        words: The command line as it was typed.
+        variations: The runs; none if the experiment is run once.
+        folds: The number of folds among the variations; 0 without a cross-validation.
+    """
+
+    files: list[Path]
+    options: list[str]
+    words: list[str]
+    variations: list[Variation]
+    folds: int = 0
+
+
 @dataclass
-class Series:
+class RunGroup:
     """A file that the process which starts the runs shares with each of them.
 
     Attributes:
-        file: Its path.
-        words: Of the command line, as typed.
-        digest: Of the YAML files: all runs are to be of the same experiment.
-        variation: What is special to the run that is on.
-        parent: Id of the run that stands for all; None until the first one has begun.
+        file: The path of the file.
+        words: The command line as it was typed.
+        digest: A digest of the YAML files: all runs are to be of the same experiment.
+        variation: What sets the current run apart.
+        parent: The id of the run that stands for all; None until the first has begun.
     """
 
     file: str
@@ -28,13 +62,13 @@ class Series:
     parent: str | None = None
 
     @classmethod
-    def of_this_process(cls) -> "Series | None":
-        """What this process belongs to, if anything."""
+    def of_this_process(cls) -> "RunGroup | None":
+        """The group that this process trains a run of; None if it trains alone."""
         file = os.environ.get(VARIABLE)
         return cls.read(file) if file else None
 
     @classmethod
-    def read(cls, file: str) -> "Series":
+    def read(cls, file: str) -> "RunGroup":
         """Read the file."""
         return cls(**json.loads(Path(file).read_text(encoding="utf-8")))
 
@@ -42,24 +76,18 @@ class Series:
         """Write the file."""
         Path(self.file).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
-    def joined(self, experiment: str, name: str) -> dict[str, str]:
-        """Start the run that stands for all, if that has not been done.
+    def join(self, experiment: str, name: str) -> dict[str, str]:
+        """Start the run that stands for all, unless an earlier run has done so.
 
         Args:
-            experiment: That the runs belong to.
-            name: Of the run that stands for all.
+            experiment: The MLflow experiment that the runs belong to.
+            name: The name of the run that stands for all.
 
         Returns:
-            The tags that make a run one of them.
+            The tags that make a run a member of the group.
         """
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-        from clothing_lightning.tracking.read import GROUP_TAG
-        from clothing_lightning.tracking.store import create_run
-
         if self.parent is None:
-            content = {"words": self.words, "digest": self.digest}
-            tags = {GROUP_TAG: json.dumps(content)}
-            self.parent = str(create_run(experiment, name, tags).info.run_id)
+            content = json.dumps({"words": self.words, "digest": self.digest})
+            self.parent = start_group(experiment, name, content)
             self.write()
-        return {MLFLOW_PARENT_RUN_ID: self.parent, VARIATION_TAG: self.variation}
+        return member_tags(self.parent) | {VARIATION_TAG: self.variation}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import torch
@@ -17,94 +17,97 @@ import yaml
 from clothing_lightning import __version__
 from clothing_lightning.data.table import counts, digest, group_overlap
 from clothing_lightning.datamodules import PhotoDataModule
-from clothing_lightning.errors import DataError, StorageError, UserError
+from clothing_lightning.errors import DataError, UserError
+from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.style import save
+from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.tracking.run import RunWriter
+from clothing_lightning.tracking.settings import content_tags, resumed_tags
+from clothing_lightning.training.experiment import Experiment
+from clothing_lightning.training.failures import cannot_save
 from clothing_lightning.training.network_report import describe_network
-from clothing_lightning.training.run_group import Series
-
-if TYPE_CHECKING:
-    from clothing_lightning.tracking.read import StoredRun
-    from clothing_lightning.training.fitting import ExperimentCLI
+from clothing_lightning.training.run_group import RunGroup
 
 NOT_PARAMS = ("run", "checkpoint.dirpath", "config")
 
 
-def start_run(cli: "ExperimentCLI") -> RunWriter:
+def start_run(
+    experiment: Experiment, device: torch.device, stored_run: StoredRun | None = None
+) -> tuple[RunWriter, NetworkReport | None]:
     """Start the run in MLflow, or continue one, and record what it is made of.
 
+    Args:
+        experiment: The model, its data, and the name of the run.
+        device: The device that trains.
+        stored_run: The run to continue; None starts a new one.
+
+    Returns:
+        The run, and the report on its network; None where it could not be made, or a
+        run is continued, which has it already.
+
     Raises:
-        StorageError: If it cannot be written.
+        StorageError: If the run cannot be written.
         DataError: If a run is to be continued with other images.
     """
-    options, data = cli.config.run, cli.datamodule
-    if cli.past is not None:
-        _require_same_images(cli.past, split_digest(data))
-        if cli.past.status == "RUNNING":
+    if stored_run is not None:
+        _require_same_images(stored_run, experiment.data.split_digest)
+        if stored_run.status == "RUNNING":
             warn(
-                f"{cli.past.name} is marked RUNNING. If another process still works on "
-                "it, stop one of them."
+                f"{stored_run.name} is marked RUNNING. If another process still works "
+                "on it, stop one of them."
             )
-    name, experiment = options.name or cli.title, options.experiment or data.name
-    series = Series.of_this_process()
+    name, group = experiment.name, RunGroup.of_this_process()
     run = RunWriter(
-        experiment,
-        f"{name}, {series.variation}" if series else name,
-        cli.past.run_id if cli.past else None,
-        series.joined(experiment, name) if series else {},
+        experiment.experiment,
+        f"{name}, {group.variation}" if group else name,
+        stored_run.run_id if stored_run else None,
+        group.join(experiment.experiment, name) if group else {},
     )
     say(f"Run {run.name} ({run.run_id}) in {run.folder}")
     try:
-        _record_start(run, cli)
+        return run, _record_start(run, experiment, device, stored_run)
     except BaseException as err:
         run.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
         if isinstance(err, OSError) and not isinstance(err, UserError):
             raise cannot_save(run, err) from err
         raise
-    return run
 
 
-def cannot_save(run: RunWriter, err: BaseException) -> StorageError:
-    """Say that the machine refused to store what a run has made."""
-    reason = (str(err).strip() or type(err).__name__).splitlines()[0]
-    return StorageError(
-        f"'{run.folder}': results could not be saved ({reason}). What was saved before "
-        "is kept. Free some space or change the permissions; if there is a checkpoint, "
-        f"continue with --resume {run.run_id[:8]}."
-    )
-
-
-def _record_start(run: RunWriter, cli: "ExperimentCLI") -> None:
-    data = cli.datamodule
-    config = cli.parser.dump(cli.config, skip_unset=False)
-    params = flat_parameters(yaml.safe_load(config))
-    changed = run.log_params(params)
+def _record_start(
+    run: RunWriter,
+    experiment: Experiment,
+    device: torch.device,
+    stored_run: StoredRun | None,
+) -> NetworkReport | None:
+    data, network = experiment.data, experiment.model.network
+    parameters = flat_parameters(yaml.safe_load(experiment.config))
+    changed = run.log_params(parameters)
     for key, (before, now) in changed.items():
         warn(f"Continuing with {key} = {now}; the run began with {before}.")
-    run.set_tags(tags(data) | cli.config.run.tags)
-    if cli.past is None:
-        _write_config(run, config, cli.arguments.words)
-        _write_data(run, data, cli.model.weight)
-    else:
-        file = run.folder / "config" / f"resumed-{cli.past.times_resumed + 1}.yaml"
-        _write(file, config)
-        run.publish(file)
-    state = cli.model.network.state_dict().values()
+    run.set_tags(tags(data, device) | content_tags(parameters) | experiment.tags)
+    state = network.state_dict().values()
     size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state)
-    params = sum(parameter.numel() for parameter in cli.model.network.parameters())
-    run.log_results({"model/params": params, "model/size_mb": size_bytes / 1e6})
-    if cli.past is None:
-        cli.recorder.network = describe_network(run, cli.model, data)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    run.log_results({"model/params": count, "model/size_mb": size_bytes / 1e6})
+    if stored_run is not None:
+        run.set_tags(resumed_tags(stored_run.hyperparameters, parameters))
+        file = run.folder / "config" / f"resumed-{stored_run.times_resumed + 1}.yaml"
+        _write(file, experiment.config)
+        run.publish(file)
+        return None
+    _write_config(run, experiment.config, experiment.command)
+    _write_data(run, data, experiment.model.weight)
+    return describe_network(run, experiment.model, data)
 
 
-def _require_same_images(past: "StoredRun", digest_now: str) -> None:
+def _require_same_images(stored_run: StoredRun, digest_now: str) -> None:
     """Refuse to continue on other images: some of the test may have been learnt."""
-    before = past.split_digest
+    before = stored_run.split_digest
     if before not in (None, digest_now):
         raise DataError(
-            f"run {past.name}: began with other images or another split (digest "
+            f"run {stored_run.name}: began with other images or another split (digest "
             f"{before}, now {digest_now}). It would be tested on images that it has "
             "learnt from. Restore the data, or start a new run."
         )
@@ -134,19 +137,14 @@ def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:
     return {k: v for k, v in flat.items() if k not in NOT_PARAMS}
 
 
-def split_digest(data: PhotoDataModule) -> str:
-    """Fingerprint of all images, their labels and their splits."""
-    return digest(data.table, ("path", "sha256", "label", "split"))
-
-
-def tags(data: PhotoDataModule) -> dict[str, str]:
-    """What tells runs apart that are not parameters."""
+def tags(data: PhotoDataModule, device: torch.device) -> dict[str, str]:
+    """Tags that a run gets from its data and the machine that trains."""
     test = data.part("test")
-    found = {
-        "split_digest": split_digest(data),
+    recorded = {
+        "split_digest": data.split_digest,
         "test_digest": digest(test, ("sha256", "label")),
         "host": platform.node(),
-        "device": _device_name(),
+        "device": device_name(device),
         "threads": str(torch.get_num_threads()),
         "version.clothing_lightning": __version__,
         "version.python": platform.python_version(),
@@ -158,11 +156,13 @@ def tags(data: PhotoDataModule) -> dict[str, str]:
         ),
     }
     commit = _git("rev-parse", "HEAD")
-    return found | ({"git_commit": commit.strip()} if commit else {})
+    return recorded | ({"git_commit": commit.strip()} if commit else {})
 
 
-def _device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+def device_name(device: torch.device) -> str:
+    """The name of a GPU; else the kind of device, such as ``cpu``."""
+    on_gpu = device.type == "cuda"
+    return torch.cuda.get_device_name(device) if on_gpu else device.type
 
 
 def _git(*words: str) -> str:
@@ -214,4 +214,4 @@ def _write_data(run: RunWriter, data: PhotoDataModule, weight: torch.Tensor) -> 
     _write(folder / "findings.json", json.dumps(facts, indent=2) + "\n")
     run.publish(folder)
     shown = table[["path", "label", "split", "sha256"]]
-    run.log_dataset(data.name, shown, split_digest(data))
+    run.log_dataset(data.name, shown, data.split_digest)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clothing_lightning.cli.command import split_arguments
+from clothing_lightning.cli.arguments import split_arguments
 from clothing_lightning.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from clothing_lightning.data.dataset import Batch
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.models.phases import Phase
-from clothing_lightning.training.finetuning import PhaseTeller, describe
+from clothing_lightning.training.messages import PhaseAnnouncer, describe
 
 
 def classifier(*phases: Phase, backbone: str = "test_resnet") -> ClothingClassifier:
@@ -30,7 +30,7 @@ def told(
     trainer = L.Trainer(
         accelerator="cpu",
         logger=False,
-        callbacks=[PhaseTeller()],
+        callbacks=[PhaseAnnouncer()],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -4,7 +4,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from clothing_lightning.training.fitting import TermSignal
+from clothing_lightning.training.interruption import TermSignal
 
 
 @pytest.fixture
