@@ -35,8 +35,9 @@ class Calibrated:
         bins: As `calibration.reliability` returns them.
         coverage: As `calibration.accuracy_at_coverage` returns it.
         error: Expected calibration error, 0 to 1.
-        temperatures: Of each of its runs; empty unless all stored their validation.
-        error_after: Error with these temperatures; NaN without them.
+        temperatures: The temperature of each of its runs; empty unless all stored their
+            validation predictions.
+        error_after: The calibration error with these temperatures; NaN without them.
     """
 
     bins: pd.DataFrame
@@ -50,8 +51,8 @@ def calibrated(compared: Comparison, model: Model) -> Calibrated:
     """Hold the confidence of a model against its accuracy.
 
     Args:
-        compared: What the model is part of.
-        model: One of its models; repeats are pooled.
+        compared: The comparison that the model is part of.
+        model: The model, whose repeats are pooled.
     """
     probabilities = np.concatenate([each.probabilities for each in model.repeats])
     targets = np.concatenate(
@@ -73,12 +74,12 @@ def calibrated(compared: Comparison, model: Model) -> Calibrated:
 
 def _temperatures(model: Model) -> dict[str, float]:
     """Temperature of each run by its id; empty where a run has no validation."""
-    found = {}
+    temperatures = {}
     for run in model.runs:
         if run.validation is None or run.validation.empty:
             return {}
-        found[run.run_id] = _temperature(run.validation)
-    return found
+        temperatures[run.run_id] = _temperature(run.validation)
+    return temperatures
 
 
 def _temperature(validation: pd.DataFrame) -> float:

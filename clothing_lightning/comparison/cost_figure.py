@@ -38,10 +38,10 @@ def cost_figure(
     """Draw a score over a cost, with 95 % intervals, names, and the Pareto front.
 
     Args:
-        titles: Of the models, best first.
-        costs: Likewise; NaN where not known.
-        scores: Likewise.
-        front: Places of the models in the front, by cost.
+        titles: Titles of the models, the best first.
+        costs: Their costs in the same order; NaN where not known.
+        scores: Their scores in the same order.
+        front: Places of the models in the Pareto front, from cheap to dear.
         cost: Which cost, as in `costs.COSTS`.
         score: Which score, as in `registry.METRICS`.
     """

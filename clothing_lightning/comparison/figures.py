@@ -59,20 +59,20 @@ def f1_figure(f1: pd.DataFrame, support: Sequence[int]) -> Figure:
     return style.finished(figure)
 
 
-def reliability_figure(found: Mapping[str, Calibrated]) -> Figure:
+def reliability_figure(calibrations: Mapping[str, Calibrated]) -> Figure:
     """Draw accuracy over confidence, a panel for each model; bars show the images."""
-    columns = min(4, len(found))
-    rows = -(-len(found) // columns)
+    columns = min(4, len(calibrations))
+    rows = -(-len(calibrations) // columns)
     size_in = (max(2.35 * columns, 3.2), 2.5 * rows + 0.2)
     figure = Figure(figsize=size_in, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axes in panels.flat[len(found) :]:
+    for axes in panels.flat[len(calibrations) :]:
         axes.set_axis_off()
-    for number, (title, each) in enumerate(found.items()):
+    for number, (title, each) in enumerate(calibrations.items()):
         axes = panels.flat[number]
         plain(axes)
         _draw_reliability(axes, each.bins)
-        axes.tick_params(labelbottom=number + columns >= len(found))
+        axes.tick_params(labelbottom=number + columns >= len(calibrations))
         axes.set_title(style.shortened(title, 24), size=style.LABEL_PT, weight="bold")
     figure.supxlabel("confidence", size=style.AXIS_PT)
     figure.supylabel("accuracy", size=style.AXIS_PT)
@@ -106,12 +106,12 @@ def _draw_reliability(axes: Axes, bins: pd.DataFrame) -> None:
     axes.set_ylim(0, 1.02)
 
 
-def coverage_figure(found: Mapping[str, Calibrated]) -> Figure:
+def coverage_figure(calibrations: Mapping[str, Calibrated]) -> Figure:
     """Draw the accuracy on the most confident images over their share."""
     figure = Figure(figsize=(8.2, 3.9), layout="constrained")
     axes = figure.subplots()
     plain(axes)
-    for number, (title, each) in enumerate(found.items()):
+    for number, (title, each) in enumerate(calibrations.items()):
         marks = look(number) | {"marker": "", "linewidth": 1.4}
         coverage = each.coverage
         axes.plot(

@@ -218,7 +218,7 @@ def _pairs(compared: Comparison, order: Sequence[int], f1: Scores) -> list[Pair]
     )
     f1_p_values = np.array([f1.p_value(*both) for both in f1_places])
     corrected, f1_corrected = holm(p_values), holm(f1_p_values)
-    found = []
+    pairs = []
     for number, (a, b) in enumerate(places):
         both, gaps = f1_places[number], rights[a] - rights[b]
         tested = gaps[np.isfinite(gaps)]
@@ -227,7 +227,7 @@ def _pairs(compared: Comparison, order: Sequence[int], f1: Scores) -> list[Pair]
         own = np.nansum(gaps, axis=0) - difference * trials
         low, high = paired_difference_interval(difference + own / trials.mean())
         f1_low, f1_high = f1.difference_interval(*both)
-        found.append(
+        pairs.append(
             Pair(
                 a=a,
                 b=b,
@@ -245,7 +245,7 @@ def _pairs(compared: Comparison, order: Sequence[int], f1: Scores) -> list[Pair]
                 std=_std(np.nanmean(gaps, axis=1)),
             )
         )
-    return found
+    return pairs
 
 
 def _p_value(gaps: NDArray[np.float64], parts: int) -> float:

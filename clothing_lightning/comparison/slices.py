@@ -48,7 +48,7 @@ def slices(compared: Comparison) -> list[Slices]:
         compared: Models, and the images with what their manifests say of them.
     """
     totals = [compared.answers(model) for model in compared.models]
-    found = []
+    sliced = []
     for name, values in _columns(compared.images):
         parts = _pooled(values)
         counts = parts.value_counts(sort=False)
@@ -58,8 +58,8 @@ def slices(compared: Comparison) -> list[Slices]:
                 for total in totals
             ]
             images = {str(part): int(count) for part, count in counts.items()}
-            found.append(Slices(name, images, np.array(scores)))
-    return found
+            sliced.append(Slices(name, images, np.array(scores)))
+    return sliced
 
 
 def _score(

@@ -77,15 +77,15 @@ def _leaders(ranking: Ranking, n: int) -> str:
             f"{corrected})."
         )
     alike = joined([titles[place] for place in rivals])
-    told = (
+    sentence = (
         f"It cannot be told apart from {alike} at n = {n:,} "
         f"(p of at least {SURE}{corrected})."
     )
     needed = ranking.pair(0, rivals[0]).needed
     if ranking.by == "accuracy" and needed is not None and needed > n:
         images = f"about {estimate_text(needed)} test images"
-        told += f" To tell it from {titles[rivals[0]]} would take {images}."
-    return told
+        sentence += f" To tell it from {titles[rivals[0]]} would take {images}."
+    return sentence
 
 
 def _front_sentence(ranking: Ranking) -> list[str]:

@@ -27,35 +27,35 @@ def time_networks(
     Weights are random, so that runs need no checkpoint.
 
     Args:
-        runs: Trained ones, or evaluations of such.
-        budget_s: For each network.
+        runs: Runs that have trained a network, or evaluations of such runs.
+        budget_s: Seconds that the measurement of each network may take.
 
     Returns:
-        By the id of the run the median of one image at a time in milliseconds; what
-        they were measured on; and what to say of runs that could not be measured.
+        By the id of the run the median time of one image in milliseconds; what they
+        were measured on; and remarks about runs that could not be measured.
     """
     networks: dict[str, nn.Module] = {}
     sizes: dict[str, tuple[int, int]] = {}
     kinds: dict[str, str] = {}
-    told = []
+    remarks = []
     for run in runs:
         try:
             model, kinds[run.run_id] = untrained(run)
         except UserError as err:
-            told.append(f"No latency: {err}")
+            remarks.append(f"No latency: {err}")
             continue
         side = model.preprocessing.image_size
         networks.setdefault(kinds[run.run_id], model.network)
         sizes[kinds[run.run_id]] = (side, side)
         device = model.device
     if not networks:
-        return {}, "", told
+        return {}, "", remarks
     timed = latency(
         networks, sizes, (1,), device=str(device), channels_last=True, budget_s=budget_s
     )
     median_ms = {each.name: each.median_ms for each in timed}
-    found = {run_id: median_ms[kind] for run_id, kind in kinds.items()}
-    return found, on_machine(timed[0].device, timed[0].threads), told
+    times = {run_id: median_ms[kind] for run_id, kind in kinds.items()}
+    return times, on_machine(timed[0].device, timed[0].threads), remarks
 
 
 def with_latencies(

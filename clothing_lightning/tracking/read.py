@@ -43,12 +43,12 @@ class StoredRun:
         run_id: MLflow's id.
         name: As shown in the UI.
         status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
-        tags: What it was marked with.
-        metrics: The last value of each.
+        tags: Facts about the run that are no settings.
+        metrics: The last value of each metric.
         params: Settings that it began with, flat.
-        experiment_id: Of the experiment that it belongs to.
-        started: When, in milliseconds since 1970.
-        artifact_uri: Where its artifacts are.
+        experiment_id: MLflow's id of the experiment that it belongs to.
+        started: Time of its start, in milliseconds since 1970.
+        artifact_uri: Address of the folder of its artifacts.
     """
 
     run_id: str
@@ -80,12 +80,12 @@ class StoredRun:
 
     @property
     def split_digest(self) -> str | None:
-        """Of the images and their splits; None if it ended before that."""
+        """Digest of its images and their splits; None if it ended before that."""
         return self.tags.get("split_digest")
 
     @property
     def group(self) -> str | None:
-        """Of a run that stands for several: what they are, as JSON."""
+        """The runs that it stands for, as JSON; None if it stands for itself."""
         return self.tags.get(GROUP_TAG)
 
     @property
@@ -109,7 +109,7 @@ class StoredRun:
         try:
             if folder := local_path(self.artifact_uri):
                 return (folder / path).resolve(strict=True)
-            found = mlflow.artifacts.download_artifacts(
+            copy = mlflow.artifacts.download_artifacts(
                 run_id=self.run_id,
                 artifact_path=path,
                 tracking_uri=tracking_uri(),
@@ -118,11 +118,11 @@ class StoredRun:
             missing = isinstance(err, FileNotFoundError)
             reason = "" if missing else f" ({first_line(err)})"
             raise RunError(
-                f"run {self.label}: has no artifact '{path}'. It "
-                "ended before it was written, or it was removed, or the run was handed "
-                f"on without it{reason}."
+                f"run {self.label}: has no artifact '{path}'. It ended before it was "
+                "written, or it was removed, or the run was handed on without "
+                f"it{reason}."
             ) from err
-        return Path(found)
+        return Path(copy)
 
     @property
     def config(self) -> Path:
@@ -226,23 +226,21 @@ def all_runs(
     """Runs of the store, or of some of its experiments, the newest first.
 
     Args:
-        experiments: Their ids; None for all.
-        condition: MLflow's filter.
+        experiments: Ids of the experiments; None for all.
+        condition: MLflow's filter; empty for all runs.
     """
     store = existing_client()
-    ids = experiments
-    if ids is None:
-        ids = [experiment.experiment_id for experiment in store.search_experiments()]
+    if experiments is None:
+        experiments = [each.experiment_id for each in store.search_experiments()]
     runs: list[StoredRun] = []
     token = None
-    while True:
+    while token != "":
         page = store.search_runs(
-            list(ids), condition, max_results=1000, page_token=token
+            list(experiments), condition, max_results=1000, page_token=token
         )
         runs.extend(_stored_run(run) for run in page)
-        token = page.token
-        if not token:
-            return runs
+        token = page.token or ""
+    return runs
 
 
 def runs_by_id(run_ids: Sequence[str]) -> dict[str, StoredRun]:

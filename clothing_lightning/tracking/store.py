@@ -222,9 +222,9 @@ def create_run(experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
 
 
 def _experiment_id(store: "MlflowClient", name: str) -> str:
-    found = store.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
+    experiment = store.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     made = str(store.create_experiment(name))
     if is_default_store():
         _keep_artifacts_beside(made)
@@ -234,8 +234,10 @@ def _experiment_id(store: "MlflowClient", name: str) -> str:
 def _keep_artifacts_beside(experiment_id: str) -> None:
     """Let artifacts of the default store be found wherever its folder is moved to.
 
-    MLflow turns every location into an absolute one when it takes it, but reads a
-    relative one from the working folder, as it does the default store itself.
+    MLflow reads a relative location from the working folder, as it does the default
+    store itself; but all of its public calls that take a location make it absolute
+    first, so that it has to be written into MLflow's own table. A test tells when this
+    is no longer needed, and another when the table is no longer as it is.
     """
     location = (FOLDER / "artifacts").as_posix()
     with closing(sqlite3.connect(FOLDER / "mlflow.db", timeout=30)) as database:

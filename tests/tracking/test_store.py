@@ -127,6 +127,18 @@ def test_processes_that_start_at_once_make_the_store_together(workplace: Path) -
     assert [process.returncode for process in started] == [0, 0, 0], ended
 
 
+def test_mlflow_itself_still_makes_relative_locations_absolute() -> None:
+    """Once it keeps them, `store._keep_artifacts_beside` can go."""
+    mlflow = client(tracking_uri())
+    made = mlflow.create_experiment("clothes", artifact_location="mlruns/artifacts")
+    assert Path(mlflow.get_experiment(made).artifact_location).is_absolute()
+
+
+def test_artifacts_of_the_default_store_lie_beside_it() -> None:
+    run = store.create_run("clothes", "net", {})
+    assert run.info.artifact_uri == f"mlruns/artifacts/{run.info.run_id}/artifacts"
+
+
 class Closed(BaseHTTPRequestHandler):
     """Knows nobody, as MLflow's server says it."""
 
