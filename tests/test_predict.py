@@ -101,7 +101,10 @@ def test_sheets_have_as_many_pages_as_they_need(
     assert PHOTOS_PER_PAGE < EACH * len(COLOURS) <= 2 * PHOTOS_PER_PAGE
     pages = sorted(tmp_path.glob("sheet*.png"))
     assert [page.name for page in pages] == ["sheet-2.png", "sheet.png"]
-    heights = [Image.open(page).height for page in pages]
+    heights = []
+    for page in pages:
+        with Image.open(page) as image:
+            heights.append(image.height)
     assert heights[0] < heights[1]
     capsys.readouterr()
     assert f"--sheet: '{sheet}' is there already" in refused(words, capsys)

@@ -173,7 +173,11 @@ SCROLL_METRICS = """
 def check_images(pages: Pages, run: Run) -> None:
     """The confusion matrix can be stepped through, as large as it was drawn."""
     folder = Path(run.info.artifact_uri.removeprefix("file://")) / "images"
-    (width,) = {Image.open(file).width for file in folder.glob("val~*.png")}
+    widths = set()
+    for file in folder.glob("val~*.png"):
+        with Image.open(file) as image:
+            widths.add(image.width)
+    (width,) = widths
     search = pages.find("//input[contains(@placeholder, 'Search metric')]")
     search.send_keys("confusion")
     card = "//*[@title='val/confusion_matrix']/ancestor::div[.//button][1]"

@@ -206,7 +206,10 @@ def test_the_picture_to_step_through_is_no_thumbnail() -> None:
         run.log_image("val/confusion_matrix", pixels, step)
     run.finish("FINISHED")
     shown = sorted((run.folder / "images").glob("val~confusion_matrix+step+*.webp"))
-    assert [Image.open(file).size for file in shown] == [(900, 600)] * 2
+    assert len(shown) == 2
+    for file in shown:
+        with Image.open(file) as image:
+            assert image.size == (900, 600)
     assert len(list((run.folder / "images").glob("*.png"))) == 2
     assert run.client.get_run(run.run_id).data.tags["mlflow.loggedImages"] == "True"
 
