@@ -18,7 +18,7 @@ import timm
 from rich.progress import track
 
 from clothing_lightning.models.backbones import create_on_meta, input_size_of
-from clothing_lightning.network_analysis.complexity import analyse
+from clothing_lightning.network_analysis.complexity import analyze
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def _try(name: str) -> dict[str, Any]:
     size = input_size_of(name)[1:]
     began = time.perf_counter()
     try:
-        report = analyse(create_on_meta(name, size), name, size)
+        report = analyze(create_on_meta(name, size), size, name=name)
     except Exception:
         reason = traceback.format_exc().strip().splitlines()[-1]
         return {"error": reason, "seconds": time.perf_counter() - began}

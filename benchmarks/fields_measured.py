@@ -14,8 +14,8 @@ import timm
 from rich.progress import track
 
 from clothing_lightning.models.backbones import create_on_meta, input_size_of
-from clothing_lightning.network_analysis.complexity import analyse
-from clothing_lightning.network_analysis.field import ReceptiveField
+from clothing_lightning.network_analysis.complexity import analyze
+from clothing_lightning.network_analysis.receptive_field import ReceptiveField
 from tests.network_analysis.measured_field import measured_field
 
 LIST = Path(__file__).with_name("convolutional.txt")
@@ -51,7 +51,7 @@ def fields(name: str) -> tuple[ReceptiveField | None, ReceptiveField | str]:
     """Field of a network by both ways; of the second, or why there is none."""
     channels, height, width = input_size_of(name)
     size = height, width
-    derived = analyse(create_on_meta(name, size), name, size).field.field
+    derived = analyze(create_on_meta(name, size), size, name=name).field.field
     try:
         return derived, measured_field(
             timm.create_model(name.partition(".")[0]),

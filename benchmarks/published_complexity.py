@@ -20,10 +20,10 @@ from timm.utils.model import reparameterize_model
 from torch import nn
 
 from clothing_lightning.models.backbones import create_on_meta
-from clothing_lightning.network_analysis.complexity import analyse
+from clothing_lightning.network_analysis.complexity import analyze
 from clothing_lightning.network_analysis.tracing import trace
 
-PUBLISHED = Path(__file__).parents[1] / "tests" / "analysis" / "timm_published.csv"
+PUBLISHED = Path(__file__).parents[1] / "tests" / "network_analysis" / "timm_published.csv"
 PARAMS_TOLERANCE = 0.01
 MACS_TOLERANCE = 0.03
 ROUNDED_TO = 0.01  # millions of parameters, 10^9 MACs
@@ -112,7 +112,7 @@ def _close(ours: float, published: float, tolerance: float) -> bool:
 
 def _compared(row: Row) -> Found:
     network = create_on_meta(row.name, row.size)
-    report = analyse(network, row.name, row.size)
+    report = analyze(network, row.size, name=row.name)
     found = Found(row, report.macs, report.params, [], explained=True)
     return found if found.agrees else _explained(found, network)
 
@@ -124,7 +124,7 @@ def _explained(found: Found, network: nn.Module) -> Found:
     if not row.has_params(params):
         with torch.device("meta"):
             network = reparameterize_model(network).eval()
-        report = analyse(network, row.name, row.size)
+        report = analyze(network, row.size, name=row.name)
         macs, params = report.macs, report.params
         reasons.append("branches and norms merged by timm's reparameterize_model")
     for reason, change in _steps(row, network):
@@ -171,7 +171,7 @@ def _unfused(row: Row) -> int:
         network = create_on_meta(row.name, row.size)
     finally:
         set_fused_attn(True)
-    return analyse(network, row.name, row.size).macs
+    return analyze(network, row.size, name=row.name).macs
 
 
 if __name__ == "__main__":

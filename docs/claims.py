@@ -10,7 +10,7 @@ import timm
 from torch import nn
 
 from clothing_lightning.models.backbones import create_on_meta
-from clothing_lightning.network_analysis.complexity import NetworkReport, analyse
+from clothing_lightning.network_analysis.complexity import NetworkReport, analyze
 
 HEAD = """\
 # Figures that circulate, recomputed
@@ -194,12 +194,12 @@ def efficientnet_b0() -> list[tuple[str, str, str]]:
 def of(layers: Sequence[nn.Module], side: int) -> NetworkReport:
     """Report of layers in sequence, at a square image."""
     network = nn.Sequential(*layers).to("meta").eval()
-    return analyse(network, "layers", (side, side))
+    return analyze(network, (side, side), name="layers")
 
 
 def named(name: str, side: int = 224) -> NetworkReport:
     """Report of a timm network at a square image."""
-    return analyse(create_on_meta(name, (side, side)), name, (side, side))
+    return analyze(create_on_meta(name, (side, side)), (side, side), name=name)
 
 
 def size(shape: Sequence[int]) -> str:

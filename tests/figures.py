@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def analysed() -> "Callable[..., NetworkReport]":
     """Function from timm's name, and a size in pixels, to the network's report."""
     from clothing_lightning.models.backbones import create_on_meta
-    from clothing_lightning.network_analysis.complexity import analyse
+    from clothing_lightning.network_analysis.complexity import analyze
 
     @cache
     def report(name: str, *size: int) -> "NetworkReport":
         height, width = size or (224, 224)
-        return analyse(create_on_meta(name, (height, width)), name, (height, width))
+        return analyze(
+            create_on_meta(name, (height, width)), (height, width), name=name
+        )
 
     return report
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import analyze
+from clothing_lightning.cli import analysis
 
 NUMBERS = {"params", "macs", "flops"}
 
@@ -63,21 +64,23 @@ def test_json_is_one_object_for_each_backbone(
     assert vit["receptive_field"]["global_from"] == "blocks.0.attn"
 
 
-def test_one_backbone_is_told_at_length(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_backbone_is_described_at_length(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert analyze.main(["resnet18"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "resnet18 at 224 x 224" in told
-    assert "1,814,073,344" in told
-    assert "435 x 435 px" in told
-    assert "The costliest 10 of" in told
-    assert "To enlarge it, add depth" in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert "resnet18 at 224 x 224" in text
+    assert "1,814,073,344" in text
+    assert "435 x 435 px" in text
+    assert "The costliest 10 of" in text
+    assert "To enlarge it, add depth" in text
 
 
 def test_every_layer_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert analyze.main(["test_resnet", "--layers"]) == 0
-    told = capsys.readouterr().out
-    assert "Layers of test_resnet" in told
-    assert "layer4.0.conv1" in told
+    text = capsys.readouterr().out
+    assert "Layers of test_resnet" in text
+    assert "layer4.0.conv1" in text
 
 
 def test_sizes_and_backbones_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,8 +90,8 @@ def test_sizes_and_backbones_side_by_side(capsys: pytest.CaptureFixture[str]) ->
     assert (small["image_size"], wide["image_size"]) == ([64, 64], [96, 160])
     assert small["params"] == wide["params"]
     assert analyze.main(words[:-1]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "test_resnet at 96" in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert "test_resnet at 96" in text
 
 
 def test_what_if(capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,8 +139,13 @@ def test_latency_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
         (["resnet18", "--truncate=layer9"], "has no layer 'layer9'. Closest names"),
         (["resnet18", "--append=relu()"], "'relu' is not a layer that can be"),
         (["test_vit", "--append=conv2d(kernel_size=3)"], "the features have the shape"),
-        (["resnet18", "--latency", "--truncate=layer1"], "leave out --truncate"),
+        (["resnet18", "--latency", "--truncate=layer1"], "Leave out --truncate"),
         (["resnet18", "--latency", "--batch=0"], "--batch is 0"),
+        (["resnet18", "--batch=8"], "--batch is of --latency"),
+        (
+            ["resnet18", "--cross-check", "--append=conv2d(kernel_size=3)"],
+            "Leave out --tr",
+        ),
         (["resnet18", "--csv=nowhere/a.csv"], "nowhere"),
         (["resnet18", "--plot=nowhere/a.png"], "nowhere"),
         (["resnet18", "--plot=a.docx"], "docx"),
@@ -149,10 +157,49 @@ def test_a_mistake_gets_one_message_and_exit_2(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert analyze.main(words) == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert told.startswith("error: ")
-    assert message in told
-    assert "Traceback" not in told
+    text = " ".join(capsys.readouterr().err.split())
+    assert text.startswith("error: ")
+    assert message in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--latency", "--batch=0"],
+        ["--batch=8"],
+        ["--latency", "--truncate=layer1"],
+        ["--latency", "--append=conv2d(kernel_size=3)"],
+        ["--cross-check", "--truncate=layer1"],
+        ["--image-size", "64", "big"],
+        ["--append=relu()"],
+        ["resnet81"],
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_any_network_is_built(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(analysis, "create_on_meta", lambda name, _: built.append(name))
+    assert analyze.main(["resnet18", *words]) == 2
+    assert built == []
+
+
+def test_other_counters_are_asked_on_request_only(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    assert analyze.main(["test_vit", f"--html={page}"]) == 0
+    assert "ptflops" not in capsys.readouterr().out + page.read_text()
+    assert analyze.main(["test_vit", "--cross-check", f"--html={page}"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "by torch's FlopCounterMode 0.038 G, by ptflops" in text
+    assert "blocks.*.attn: " in text
+    assert "by ptflops" in page.read_text()
+    assert analyze.main(["test_vit", "--cross-check", "--json"]) == 0
+    (entries,) = objects(capsys)
+    assert isinstance(entries["notes"], list)
+    assert entries["notes"][0].startswith("MACs: ")
 
 
 @pytest.mark.parametrize(("words", "code"), [([], 2), (["--help"], 0)])

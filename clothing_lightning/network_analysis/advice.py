@@ -1,6 +1,8 @@
 """What a user can do about a receptive field, in words."""
 
-from clothing_lightning.network_analysis.complexity import Layer, NetworkReport
+from clothing_lightning.network_analysis.complexity import NetworkReport
+from clothing_lightning.network_analysis.layers import Layer
+from clothing_lightning.network_analysis.text import times
 
 
 def advice(report: NetworkReport) -> str:
@@ -15,7 +17,7 @@ def advice(report: NetworkReport) -> str:
     )
     share = size / side
     said = [
-        f"A position of the features sees {_times(field.size_px)} px, {share:.2g} "
+        f"A position of the features sees {times(field.size_px)} px, {share:.2g} "
         f"times the image's side, and the next one lies {stride} px further."
     ]
     if report.field.global_from:
@@ -32,7 +34,7 @@ def advice(report: NetworkReport) -> str:
     if earlier is not None and earlier.field is not None:
         said.append(
             f"To shrink it, end earlier (--truncate {earlier.name}: "
-            f"{_times(earlier.field.size_px)} px) or take strides and dilation out."
+            f"{times(earlier.field.size_px)} px) or take strides and dilation out."
         )
     said.append(
         f"Against the garment it shrinks with resolution: at {2 * side} px it would "
@@ -54,7 +56,3 @@ def _before_last_stride(report: NetworkReport) -> Layer | None:
         and layer.name
     ]
     return closer[-1] if closer else None
-
-
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"

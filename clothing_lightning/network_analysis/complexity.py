@@ -1,76 +1,42 @@
-"""What a network costs: parameters, MACs, FLOPs, memory, layer by layer."""
+"""What a network sees of an image and what it costs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import prod
-from typing import Any
 
+from rich.console import RenderableType
+from rich.table import Table
 from torch import Tensor, nn
 
-from clothing_lightning.network_analysis.field import ReceptiveField
+from clothing_lightning.network_analysis.layers import Layer, layers_of
+from clothing_lightning.network_analysis.operations import Shape
 from clothing_lightning.network_analysis.receptive_field import (
     FieldReport,
     field_report,
-    receptive_field,
 )
-from clothing_lightning.network_analysis.tracing import LayerCall, Shape, Trace, trace
+from clothing_lightning.network_analysis.text import (
+    layers_table,
+    plain_text,
+    stages_table,
+    times,
+)
+from clothing_lightning.network_analysis.tracing import trace
 
 BYTES = {"float32": 4, "float16": 2, "int8": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One call of a module, without the modules inside of it.
-
-    Attributes:
-        name: Its path in the network.
-        type: Its class.
-        input_shape: ``[N, …]`` of what it is given, with N = 1.
-        output_shape: Of what it returns.
-        kernel: Height and width, of convolutions and pools.
-        stride: Likewise.
-        groups: Of convolutions.
-        filters: Output channels of convolutions and linear layers.
-        params: Those that it uses, less those that a layer before it has used.
-        macs: Multiply-accumulates.
-        other_flops: Arithmetic beside them.
-        activation_bytes: Of its output in float32.
-        field: What its output sees; None if that is unknown or without positions.
-        sees_all: Whether it looks at whole rows, columns or images.
-    """
-
-    name: str
-    type: str
-    input_shape: Shape
-    output_shape: Shape
-    kernel: tuple[int, ...] | None
-    stride: tuple[int, ...] | None
-    groups: int | None
-    filters: int | None
-    params: int
-    macs: int
-    other_flops: int
-    activation_bytes: int
-    field: ReceptiveField | None
-    sees_all: bool
-
-    @property
-    def flops(self) -> int:
-        """Two for each MAC; the other arithmetic is not in it."""
-        return 2 * self.macs
 
 
 @dataclass(frozen=True)
 class NetworkReport:
     """What a network sees and what it costs at one input size.
 
+    As text, it is a summary for people to read.
+
     Attributes:
-        name: Of the network.
+        name: Name of the network.
         image_size: Height and width in pixels.
-        features_shape: Of what the classifier is given.
-        layers: In the order in which they end.
-        field: What the features see.
-        params: Parameters that are used.
+        features_shape: Shape of the last feature map.
+        layers: Layers in the order in which they end.
+        field: What the last feature map sees.
+        params: Number of parameters that are used.
         peak_activation_bytes: Most memory that activations need at one time, at batch
             size 1 in float32, with each freed as soon as nothing needs it.
     """
@@ -83,10 +49,13 @@ class NetworkReport:
     params: int
     peak_activation_bytes: int
 
+    def __str__(self) -> str:
+        return plain_text(*self.summary(), layers_table(self.layers))
+
     @property
     def title(self) -> str:
         """The name with the input size, as in ``resnet18 at 224 x 224``."""
-        return f"{self.name} at {self.image_size[0]} x {self.image_size[1]}"
+        return f"{self.name} at {times(self.image_size)}"
 
     @property
     def macs(self) -> int:
@@ -95,7 +64,7 @@ class NetworkReport:
 
     @property
     def flops(self) -> int:
-        """Two for each MAC; the other arithmetic is not in it."""
+        """Two for each MAC; other arithmetic is not in it."""
         return 2 * self.macs
 
     @property
@@ -111,76 +80,99 @@ class NetworkReport:
         """
         return self.params * BYTES[precision] / 1e6
 
+    def facts(self) -> dict[str, str]:
+        """Cost and receptive field of the whole network, as text by name."""
+        field = self.field.field
+        share = size = stride = padding = "not known"
+        if field:
+            sides = field.size_px, field.stride_px, field.padding_px
+            size, stride, padding = (f"{times(values)} px" for values in sides)
+            shares = zip(field.size_px, self.image_size, strict=True)
+            share = " x ".join(dict.fromkeys(f"{a / b:.2f}" for a, b in shares))
+        return {
+            "parameters": f"{self.params:,}",
+            "MACs": f"{self.macs:,}",
+            "FLOPs (2 x MACs)": f"{self.flops:,}",
+            "other operations": f"{self.other_flops:,}",
+            "size in MB": ", ".join(f"{self.size_mb(k):.1f} {k}" for k in BYTES),
+            "peak activations": f"{self.peak_activation_bytes / 1e6:.1f} MB (batch 1)",
+            "receptive field": size,
+            "field / image side": share,
+            "effective stride": stride,
+            "effective padding": padding,
+            "positions": times(self.field.grid),
+            "whole image from": self.field.global_from or "none before the classifier",
+        }
 
-def analyse(
+    def summary(self) -> Iterator[RenderableType]:
+        """Title, facts, remarks on the receptive field and its growth, for rich."""
+        yield f"[bold]{self.title}[/]"
+        table = Table(show_header=False, box=None)
+        for name, value in self.facts().items():
+            table.add_row(name, value)
+        yield table
+        if not self.field.is_uniform:
+            yield "The field is not the same everywhere: this is the largest."
+        for local in self.field.local_ops:
+            yield (
+                f"{local.layer} attends within {times(local.positions)} positions "
+                f"({times(local.size_px)} px)."
+            )
+        for unknown in self.field.unknown_ops:
+            yield f"[yellow]Not known:[/] {unknown}; the field is that up to it."
+        if joins := self.field.misaligned:
+            layer, offset = max(joins.items(), key=lambda item: item[1])
+            yield (
+                f"{len(joins)} layers join paths whose centres differ, at most by "
+                f"{offset:g} px ({layer}); the field is the hull of both."
+            )
+        yield stages_table(self.layers)
+
+
+def analyze(
     network: nn.Module,
-    name: str,
-    image_size: tuple[int, int],
+    image_size: int | tuple[int, int] = 224,
     *,
+    name: str | None = None,
+    channels: int | None = None,
     until: str | None = None,
     append: Callable[[Tensor], nn.Module] | None = None,
 ) -> NetworkReport:
-    """Trace a network and sum up what it sees and costs.
+    """Find out what a network sees of an image and what it costs.
+
+    An image is sent through a copy of the network on the meta device, where tensors
+    have shapes and no contents. That needs no memory for weights, and leaves the
+    network as it was, on whatever device and in whatever mode.
+
+    The receptive field is that of the last feature map. It is what
+    ``forward_features`` returns, where the network has this method, as those of timm
+    do. Otherwise it is the last tensor of the pass that has positions along height and
+    width: in a classifier, what its global pool is given.
 
     Args:
-        network: With its parameters on the meta device, in eval mode.
-        name: To call it by.
-        image_size: Height and width in pixels.
-        until: Last module that is kept; see `tracing.trace`.
-        append: What is put after the features; likewise.
+        network: Any network whose ``forward`` takes images, ``[N, C, H, W]``.
+        image_size: Height and width in pixels, or one number for both.
+        name: Name of the network in the report; by default that of its class.
+        channels: Channels of the images; by default what the first convolution takes,
+            or else 3.
+        until: Name of the last module to keep; what it returns are the features.
+        append: Function from the features to a module that is to follow them, in place
+            of the rest of the network; see `variants.appended`.
 
     Raises:
-        Exception: Whatever the network raises for this size.
+        ConfigError: If there is no such module as ``until``, or nothing says where the
+            features end that ``append`` follows.
+        Exception: Whatever the network raises for images of this size.
     """
-    made = trace(network, image_size, until=until, append=append)
-    layers = list(_layers(made))
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    made = trace(network, size, channels=channels, until=until, append=append)
+    layers = layers_of(made.calls)
     return NetworkReport(
-        name,
-        image_size,
+        name or type(network).__name__,
+        size,
         made.features_shape,
         layers,
-        field_report(made, image_size),
+        field_report(made, size),
         sum(layer.params for layer in layers),
         made.peak_activation_bytes,
     )
-
-
-def _layers(made: Trace) -> Iterable[Layer]:
-    for call in made.calls:
-        layer = _layer(call)
-        if layer.params or layer.macs or layer.other_flops or layer.kernel:
-            yield layer
-
-
-def _layer(call: LayerCall) -> Layer:
-    module = call.module
-    own = call.operations
-    leaf = not any(True for _ in module.children())
-    shape = call.output_shape if leaf or not own else own[-1].shape
-    seen = call.seen if leaf or not own else own[-1].seen
-    kernel = _pair(getattr(module, "kernel_size", None))
-    filters = [getattr(module, key, None) for key in ("out_channels", "out_features")]
-    return Layer(
-        name=call.name,
-        type=type(module).__name__,
-        input_shape=call.input_shape,
-        output_shape=shape,
-        kernel=kernel,
-        stride=_pair(getattr(module, "stride", None)) if kernel else None,
-        groups=getattr(module, "groups", None) if leaf else None,
-        filters=next((int(count) for count in filters if count), None),
-        params=call.params,
-        macs=sum(operation.macs for operation in own),
-        other_flops=sum(operation.other_flops for operation in own),
-        activation_bytes=4 * prod(shape),
-        field=receptive_field(seen) if seen and seen.axes else None,
-        sees_all=any(mixing.whole for o in own for mixing in o.mixings),
-    )
-
-
-def _pair(value: Any) -> tuple[int, ...] | None:
-    if isinstance(value, int):
-        return (value, value)
-    if isinstance(value, list | tuple) and all(isinstance(v, int) for v in value):
-        return tuple(value)
-    return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from clothing_lightning.network_analysis.tracing import image_channels
+from clothing_lightning.network_analysis.meta import image_channels
 
 PRECISIONS = {
     "float32": torch.float32,

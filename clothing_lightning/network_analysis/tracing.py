@@ -5,9 +5,8 @@ whatever the network does, with functional calls and control flow, and module ho
 which layer does it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,140 +15,82 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from clothing_lightning.errors import ConfigError
 from clothing_lightning.network_analysis.counting import macs, other_flops
-from clothing_lightning.network_analysis.joining import Meeting
-from clothing_lightning.network_analysis.layout import (
-    Field,
-    LayoutError,
-    Mixing,
-    image,
-)
+from clothing_lightning.network_analysis.layout import Field, LayoutError, image
 from clothing_lightning.network_analysis.live_memory import LiveMemory, tensors_in
+from clothing_lightning.network_analysis.meta import image_channels, meta_copy
+from clothing_lightning.network_analysis.operations import (
+    LayerCall,
+    Operation,
+    Shape,
+    Trace,
+)
 from clothing_lightning.network_analysis.propagation import (
     RULES,
     Call,
     elementwise,
     is_elementwise,
 )
-
-Shape = tuple[int, ...]
-
-
-@dataclass
-class Operation:
-    """One call of a torch operation.
-
-    Attributes:
-        layer: The innermost module that made it.
-        name: Of the operation.
-        macs: Multiply-accumulates.
-        other_flops: Other arithmetic operations.
-        meetings: Paths out of step that it joins.
-        mixings: Positions that it sums over.
-        unknown: Why nobody can say what its result sees; None if that is known.
-        seen: What its (first) result sees; None if that is unknown, or nothing.
-        shape: Of its (first) result.
-    """
-
-    layer: str
-    name: str
-    macs: int
-    other_flops: int
-    meetings: list[Meeting]
-    mixings: list[Mixing]
-    unknown: str | None
-    seen: Field | None
-    shape: Shape
-
-
-@dataclass
-class LayerCall:
-    """One call of a module.
-
-    Attributes:
-        name: Its path in the network; empty for the network itself.
-        module: The module.
-        input_shape: Of the first tensor that it is given.
-        output_shape: Of the first that it returns.
-        operations: Those that it makes itself, not through a module inside of it.
-        seen: What the output sees.
-        params: Parameters that its operations are the first to use.
-    """
-
-    name: str
-    module: nn.Module
-    input_shape: Shape = ()
-    output_shape: Shape = ()
-    operations: list[Operation] = field(default_factory=list)
-    seen: Field | None = None
-    params: int = 0
-
-
-@dataclass
-class Trace:
-    """What a forward pass did.
-
-    Attributes:
-        calls: Of all modules, in the order in which they ended: blocks come after
-            what is inside of them.
-        operations: All of them, in order.
-        features: What the features see that the classifier is given.
-        features_shape: Their shape.
-        features_at: Number of operations until they are there.
-        peak_activation_bytes: The most that tensors made on the way hold at one time.
-    """
-
-    calls: list[LayerCall]
-    operations: list[Operation]
-    features: Field | None
-    features_shape: Shape
-    features_at: int
-    peak_activation_bytes: int
+from clothing_lightning.wording import closest, listed
 
 
 def trace(
     network: nn.Module,
     image_size: tuple[int, int],
     *,
+    channels: int | None = None,
     until: str | None = None,
     append: Callable[[Tensor], nn.Module] | None = None,
 ) -> Trace:
-    """Send an image through a network whose parameters are on the meta device.
+    """Send an image through a copy of a network on the meta device.
 
     Features are what ``forward_features`` returns, as in timm, or else the last tensor
-    that has positions.
+    that has positions along height and width.
 
     Args:
-        network: In eval mode; it is left as it was.
+        network: Any network; it is left as it was.
         image_size: Height and width in pixels.
+        channels: Channels of the image; see `image_channels` for the default.
         until: Name of the module that is to be the last; what it returns are the
             features.
-        append: Given the features, returns a module to send them through; what that
-            returns are the features then. What follows in the network is left out.
+        append: Function that is given the features and returns a module to send them
+            through; what that returns are the features then. What follows in the
+            network is left out.
 
     Raises:
+        ConfigError: If there is no such module as ``until``, or nothing says where the
+            features end that ``append`` follows.
         Exception: Whatever the network raises for this size.
     """
-    images = torch.empty(1, image_channels(network), *image_size, device="meta")
-    tracer = _Tracer()
+    _check_end(network, until, append is not None)
+    network = meta_copy(network)
+    channels = channels or image_channels(network)
+    images = torch.empty(1, channels, *image_size, device="meta")
+    tracer = _Tracer(until, append)
     tracer.fields[images] = image(images.shape)
-    tracer.until, tracer.append = until, append
-    with torch.inference_mode(), tracer.watching(network):
+    tracer.watch(network)
+    with torch.inference_mode():
         with tracer, suppress(_Reached):
             network(images)
         if append is not None and (kept := tracer.features) is not None:
             module = append(kept.tensor)  # whose making is not traced
+            tracer.watch(module, "append.")
             with tracer:
-                tracer.extend(module, kept.tensor)
+                tracer.keep(module(kept.tensor))
     return tracer.result()
 
 
-def image_channels(network: nn.Module) -> int:
-    """Of the images: those of the first convolution, if they can be an image's."""
-    convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
-    first = next((conv.in_channels for conv in convolutions), 0)
-    known = getattr(network, "pretrained_cfg", None) or {"input_size": (3,)}
-    return first if 1 <= first <= 4 else int(known["input_size"][0])
+def _check_end(network: nn.Module, until: str | None, is_extended: bool) -> None:
+    names = [name for name, _ in network.named_modules() if name]
+    if until is not None and until not in names:
+        near = closest(until, names) or f" There are {listed(names)}."
+        raise ConfigError(f"{type(network).__name__} has no layer {until!r}.{near}")
+    if is_extended and until is None and not hasattr(network, "forward_features"):
+        raise ConfigError(
+            f"{type(network).__name__} has no forward_features, so that nothing says "
+            "where its features end. Name the last layer before those to append."
+        )
 
 
 class _Reached(Exception):  # noqa: N818  a way out, not an error
@@ -163,11 +104,13 @@ class _Features(NamedTuple):
 
 
 class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    until: str | None = None
-    append: Any = None
+    """Records what happens while it is active; see `trace` for the arguments."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, until: str | None, append: Callable[[Tensor], nn.Module] | None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.until, self.append = until, append
         self.fields: Any = WeakIdKeyDictionary()
         self.calls: list[LayerCall] = []
         self.open: list[LayerCall] = []
@@ -189,29 +132,16 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         calls = [*self.calls, *reversed(self.open)]  # what a truncation left open
         return Trace(calls, self.operations, seen, shape, place, self.memory.peak)
 
-    def extend(self, module: nn.Module, given: Tensor) -> None:
-        with self.watching(module, "append."):
-            self._keep(module(given))
-
-    @contextmanager
-    def watching(self, network: nn.Module, prefix: str = "") -> Iterator[None]:
-        hooks = []
+    def watch(self, network: nn.Module, prefix: str = "") -> None:
+        """Have a network, which is changed for it, report the calls of its modules."""
         self.memory.leave_out([*network.parameters(), *network.buffers()])
         for name, module in network.named_modules():
-            begin, end = partial(self._begin, prefix + name), self._end
-            hooks.append(module.register_forward_pre_hook(begin, with_kwargs=True))
-            hooks.append(module.register_forward_hook(end))
-        features = getattr(network, "forward_features", None)
-        if features is not None:
-            wrapped = partial(self._note_features, features)
-            network.forward_features = wrapped  # type: ignore[assignment]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-            if features is not None:
-                del network.forward_features
+            begin = partial(self._begin, prefix + name)
+            module.register_forward_pre_hook(begin, with_kwargs=True)
+            module.register_forward_hook(self._end)
+        if features := getattr(network, "forward_features", None):
+            noting = partial(self._note_features, features)
+            network.forward_features = noting  # type: ignore[assignment]
 
     def _begin(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         given = tensors_in([*args, *kwargs.values()])
@@ -226,17 +156,17 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             call.output_shape = tuple(made[0].shape)
             call.seen = self.fields.get(made[0])
         if call.name == self.until:
-            self._keep(output)
+            self.keep(output)
             raise _Reached
 
     def _note_features(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         output = features(*args, **kwargs)
-        self._keep(output)
+        self.keep(output)
         if self.append is not None:
             raise _Reached
         return output
 
-    def _keep(self, output: Any) -> None:
+    def keep(self, output: Any) -> None:
         """Note the features: of several tensors, the last one with positions."""
         made = [(tensor, self.fields.get(tensor)) for tensor in tensors_in([output])]
         with_positions = [pair for pair in made if pair[1] is not None and pair[1].axes]

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clothing_lightning.network_analysis.complexity import BYTES, Layer, NetworkReport
-from clothing_lightning.reports.complexity import (
-    cost_figure,
-    layers_figure,
-    number,
-)
+from clothing_lightning.network_analysis.complexity import BYTES, NetworkReport
+from clothing_lightning.network_analysis.layers import Layer
+from clothing_lightning.network_analysis.text import number
+from clothing_lightning.reports.complexity import cost_figure, layers_figure
 from clothing_lightning.reports.page import breakable, png, render
 from clothing_lightning.reports.receptive_field import (
     by,

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clothing_lightning.network_analysis.complexity import Layer, NetworkReport
+from clothing_lightning.network_analysis.complexity import NetworkReport
+from clothing_lightning.network_analysis.layers import Layer
+from clothing_lightning.network_analysis.text import number
 from clothing_lightning.reports import style
 from clothing_lightning.reports.receptive_field import by
 
@@ -39,14 +41,6 @@ class _Panel:
         texts_in = [style.text_width_in(text, style.SMALL_PT) for text in self.texts]
         heading_in = style.text_width_in(self.heading, style.LABEL_PT)
         return max(_BARS_IN + max(texts_in), heading_in) + 0.15
-
-
-def number(value: float) -> str:
-    """A number that is not negative, with three digits that count, or more."""
-    if value < 0.0005:
-        return "<0.001" if value else "0"
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:,.{digits}f}"
 
 
 def cost_figure(reports: Sequence[NetworkReport]) -> Figure:

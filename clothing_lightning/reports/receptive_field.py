@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from clothing_lightning.network_analysis.complexity import Layer, NetworkReport
+from clothing_lightning.network_analysis.complexity import NetworkReport
+from clothing_lightning.network_analysis.layers import Layer
 from clothing_lightning.reports import style
 
 _WIDTH_IN = 6.4

@@ -1,6 +1,5 @@
 """What the network of a run sees and what it costs, in the run's reports."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from clothing_lightning.data.dataset import PhotoDataset
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.models.classifier import ClothingClassifier
-from clothing_lightning.network_analysis.complexity import NetworkReport, analyse
+from clothing_lightning.network_analysis.complexity import NetworkReport, analyze
 from clothing_lightning.network_analysis.effective_field import (
     EffectiveField,
     effective_field,
@@ -55,8 +54,7 @@ def describe_network(
 def report_of(model: ClothingClassifier, data: PhotoDataModule) -> NetworkReport:
     """Analyse the very network of a model at the size that it is tested at."""
     size = data.preprocessing.image_size
-    network: nn.Module = copy.deepcopy(model.network).to("meta").eval()
-    return analyse(network, model.backbone, (size, size))
+    return analyze(model.network, size, name=model.backbone)
 
 
 def keep_first_field(

@@ -27,7 +27,7 @@ from clothing_lightning.network_analysis.effective_field import (
     left_unchanged,
     reader,
 )
-from clothing_lightning.network_analysis.field import ReceptiveField
+from clothing_lightning.network_analysis.receptive_field import ReceptiveField
 
 _PERIOD_PX = 64  # a multiple of the strides of nearly all networks
 _THICKEST = 16  # periods: a network that refuses this takes one size only

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clothing_lightning.network_analysis.complexity import NetworkReport, analyse
+from clothing_lightning.network_analysis.complexity import NetworkReport, analyze
 
 
 def report_of(network: nn.Module, side: int = 8) -> NetworkReport:
-    return analyse(network.to("meta").eval(), "network", (side, side))
+    return analyze(network, side)
 
 
 def named(name: str, side: int = 224) -> NetworkReport:
@@ -135,6 +135,6 @@ def test_the_network_is_left_as_it_was() -> None:
     with torch.device("meta"):
         network = timm.create_model("test_resnet").eval()
     before = dict(network.__dict__)
-    analyse(network, "test_resnet", (160, 160))
+    analyze(network, (160, 160), name="test_resnet")
     assert network.__dict__ == before
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from timm.layers.create_conv2d import create_conv2d
 from torch import Tensor, nn
 
-from clothing_lightning.network_analysis.field import ReceptiveField
+from clothing_lightning.network_analysis.receptive_field import ReceptiveField
 from tests.network_analysis.measured_field import measured_field
 
 few = settings(max_examples=40, deadline=None, derandomize=True, database=None)

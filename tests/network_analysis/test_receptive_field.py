@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from clothing_lightning.network_analysis.field import ReceptiveField
-from clothing_lightning.network_analysis.receptive_field import field_report
+from clothing_lightning.network_analysis.receptive_field import (
+    ReceptiveField,
+    field_report,
+)
 from clothing_lightning.network_analysis.tracing import trace
 from tests.network_analysis.measured_field import measured_field
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from clothing_lightning.models.backbones import create_on_meta
-from clothing_lightning.network_analysis.complexity import analyse
+from clothing_lightning.network_analysis.complexity import analyze
 
 NAMES = [
     "coat_tiny",
@@ -48,7 +48,7 @@ def published() -> dict[str, dict[str, str]]:
 def test_counts_are_those_that_timm_publishes(name: str) -> None:
     row = published()[name]
     size = (int(row["infer_img_size"]),) * 2
-    report = analyse(create_on_meta(name, size), name, size)
+    report = analyze(create_on_meta(name, size), size, name=name)
     macs, params = float(row["infer_gmacs"]), float(row["param_count"])
     assert report.macs / 1e9 == pytest.approx(macs, abs=0.03 * macs + ROUNDING)
     assert report.params / 1e6 == pytest.approx(params, abs=0.01 * params + ROUNDING)

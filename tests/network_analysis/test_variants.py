@@ -5,7 +5,7 @@ from torch import nn
 
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.network_analysis.advice import advice
-from clothing_lightning.network_analysis.complexity import NetworkReport, analyse
+from clothing_lightning.network_analysis.complexity import NetworkReport, analyze
 from clothing_lightning.network_analysis.variants import appended
 
 APPEND = "maxpool2d(kernel_size=2,stride=2) conv2d(kernel_size=3)"
@@ -14,7 +14,7 @@ APPEND = "maxpool2d(kernel_size=2,stride=2) conv2d(kernel_size=3)"
 def mobilenet(**options: object) -> NetworkReport:
     with torch.device("meta"):
         network = timm.create_model("mobilenetv2_100").eval()
-    return analyse(network, "mobilenetv2_100", (224, 224), **options)  # type: ignore[arg-type]
+    return analyze(network, (224, 224), name="mobilenetv2_100", **options)  # type: ignore[arg-type]
 
 
 def side(report: NetworkReport) -> int:

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clothing_lightning.network_analysis.complexity import NetworkReport
-from clothing_lightning.reports.complexity import cost_figure, layers_figure, number
+from clothing_lightning.network_analysis.text import number
+from clothing_lightning.reports.complexity import cost_figure, layers_figure
 
 Analysed = Callable[..., NetworkReport]
 LONG_NAME = "a_network_with_a_very_long_name_patch4_window7_224.some_tag_in1k"

@@ -16,7 +16,7 @@ from clothing_lightning.models.backbones import (
     input_size_of,
     preprocessing_of,
 )
-from clothing_lightning.network_analysis.complexity import analyse
+from clothing_lightning.network_analysis.complexity import analyze
 
 FLAT = ["baseline_cnn", "compact_cnn", "fashion_mnist_cnn"]
 NAMES = [*FLAT, "compact_cnn_global_pooling"]
@@ -43,7 +43,7 @@ def test_cost_is_that_of_the_description(
     name: str, params: int | None, macs: int | None
 ) -> None:
     size = input_size_of(name)[1:]
-    report = analyse(create_on_meta(name, size), name, size)
+    report = analyze(create_on_meta(name, size), size, name=name)
     assert params in (None, report.params)
     dense = (2_768_896 + 1088) if name == "baseline_cnn" else 0
     assert macs is None or report.macs == macs + dense

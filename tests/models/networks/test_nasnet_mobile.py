@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clothing_lightning.errors import WeightsError
 from clothing_lightning.models.backbones import create_backbone, create_on_meta
-from clothing_lightning.network_analysis.complexity import analyse
+from clothing_lightning.network_analysis.complexity import analyze
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 
@@ -155,7 +155,7 @@ def test_weights_of_another_network_do_not_fit(published: Path) -> None:
 
 
 def test_cost_is_the_published_one() -> None:
-    report = analyse(create_on_meta("nasnet_mobile", (224, 224)), "n", (224, 224))
+    report = analyze(create_on_meta("nasnet_mobile", (224, 224)), (224, 224), name="n")
     assert (report.params, report.macs) == (5_289_978, 563_638_816)
     assert report.field.field is not None
     assert report.field.field.stride_px == (32, 32)
