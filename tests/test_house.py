@@ -40,7 +40,6 @@ KNOWN_ARROWS: set[Arrow] = {
 }
 KNOWN_LONG: set[str] = set()
 KNOWN_INSIDE = {
-    "analyze.py",
     "data/reading.py",
     "datamodules/base.py",
     "evaluate.py",
