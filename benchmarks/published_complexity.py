@@ -23,7 +23,9 @@ from clothing_lightning.models.backbones import create_on_meta
 from clothing_lightning.network_analysis.complexity import analyze
 from clothing_lightning.network_analysis.tracing import trace
 
-PUBLISHED = Path(__file__).parents[1] / "tests" / "network_analysis" / "timm_published.csv"
+PUBLISHED = (
+    Path(__file__).parents[1] / "tests" / "network_analysis" / "timm_published.csv"
+)
 PARAMS_TOLERANCE = 0.01
 MACS_TOLERANCE = 0.03
 ROUNDED_TO = 0.01  # millions of parameters, 10^9 MACs
