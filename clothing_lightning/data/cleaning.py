@@ -5,13 +5,12 @@ column ``reason``; both go into the manifest of a run.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import pandas as pd
 
 from clothing_lightning.data.table import read_columns, refuse_repeats
 from clothing_lightning.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Cleaned(NamedTuple):
@@ -22,11 +21,11 @@ class Cleaned(NamedTuple):
         dropped: The rows that were taken out, with the column ``reason``.
     """
 
-    table: "pd.DataFrame"
-    dropped: "pd.DataFrame"
+    table: pd.DataFrame
+    dropped: pd.DataFrame
 
 
-def without(table: "pd.DataFrame", reasons: "pd.Series") -> Cleaned:
+def without(table: pd.DataFrame, reasons: pd.Series) -> Cleaned:
     """Drop rows.
 
     Args:
@@ -38,7 +37,7 @@ def without(table: "pd.DataFrame", reasons: "pd.Series") -> Cleaned:
     return Cleaned(table.drop(index=reasons.index), dropped)
 
 
-def corrected(table: "pd.DataFrame", file: Path) -> Cleaned:
+def corrected(table: pd.DataFrame, file: Path) -> Cleaned:
     """Correct labels by a file that a person has written.
 
     Args:
@@ -71,7 +70,7 @@ def corrected(table: "pd.DataFrame", file: Path) -> Cleaned:
     return without(table, reasons)
 
 
-def _read_corrections(file: Path) -> "pd.Series":
+def _read_corrections(file: Path) -> pd.Series:
     if not file.is_file():
         raise DataError(
             f"data.init_args.corrections: '{file}' is not a file. Check the path."
@@ -81,21 +80,19 @@ def _read_corrections(file: Path) -> "pd.Series":
     return given.set_index("path")["label"].str.strip()
 
 
-def small_classes(table: "pd.DataFrame", least: int) -> list[str]:
+def small_classes(table: pd.DataFrame, least: int) -> list[str]:
     """Classes with fewer than ``least`` images, sorted by name."""
     sizes = table["label"].value_counts()
     return sorted(str(label) for label in sizes.index[sizes < least])
 
 
-def without_copies(table: "pd.DataFrame") -> Cleaned:
+def without_copies(table: pd.DataFrame) -> Cleaned:
     """Keep one of each set of identical files; none where their labels differ.
 
     Args:
         table: An annotation table, sorted by path, with ``sha256``. If it has a split
             of its own, a test image stays before a training image.
     """
-    import pandas as pd
-
     order = table
     if "split" in table:
         rank = table["split"].map({"test": 0, "val": 1}).fillna(2)

@@ -24,15 +24,16 @@ def close_pairs(hashes: Hashes, radius: int, turned: np.uint64 = NOTHING) -> Ind
     """Find all pairs of hashes that differ in few bits.
 
     Args:
-        hashes: ``[N]``. Equal ones are pairs as well, so many of them take long.
-        radius: Bits that may differ.
-        turned: Bits in which one of the two hashes is turned over before.
+        hashes: The hashes, ``[N]``. Equal hashes are pairs as well, so many of them
+            take long.
+        radius: The number of bits in which the two hashes of a pair may differ.
+        turned: Bits that are turned over in one of the two hashes before.
 
     Returns:
         ``[P, 3]``: two indices, the lower one first, and the number of bits; the
         closest pairs first, and no others where there are more than a million.
     """
-    found = np.empty((0, 3), dtype=np.int64)
+    closest = np.empty((0, 3), dtype=np.int64)
     for band in range(_BANDS):
         shift = np.uint64(_BAND_BITS * (_BANDS - 1 - band))
         keys = (hashes >> shift).astype(np.int64) & 0xFFFF
@@ -41,7 +42,7 @@ def close_pairs(hashes: Hashes, radius: int, turned: np.uint64 = NOTHING) -> Ind
         # Photos differ the least in the first band, the lowest frequencies: where the
         # radius cannot be shared out evenly, that one is searched the least.
         masks = _masks((radius - _BANDS + 1 + band) // _BANDS)
-        parts = [found]
+        parts = [closest]
         ordered = hashes[order]
         for left, right in _pairs(keys[order], [mask ^ turned_key for mask in masks]):
             bits = np.bitwise_count(ordered[left] ^ ordered[right] ^ turned)
@@ -50,12 +51,12 @@ def close_pairs(hashes: Hashes, radius: int, turned: np.uint64 = NOTHING) -> Ind
             parts.append(np.column_stack([np.sort(ends, axis=1), bits[near]]))
             if sum(map(len, parts)) > 2 * _KEPT:
                 parts = [_closest(parts)]
-        found = _closest(parts)
-    return found
+        closest = _closest(parts)
+    return closest
 
 
 def _masks(most: int) -> list[int]:
-    """Keys with up to ``most`` bits set; none if that is negative."""
+    """Return all keys with up to ``most`` bits set; none if that is negative."""
     return [
         sum(1 << bit for bit in bits)
         for count in range(most + 1)
@@ -64,7 +65,7 @@ def _masks(most: int) -> list[int]:
 
 
 def _pairs(keys: Indices, masks: list[int]) -> Iterator[tuple[Indices, Indices]]:
-    """Places of sorted keys that differ by a mask, each pair once, some at a time."""
+    """Yield places of sorted keys that differ by a mask, each pair of places once."""
     starts = np.searchsorted(keys, np.arange((1 << _BAND_BITS) + 1))
     places = np.arange(len(keys))
     for mask in masks:
@@ -82,6 +83,6 @@ def _pairs(keys: Indices, masks: list[int]) -> Iterator[tuple[Indices, Indices]]
 
 
 def _closest(parts: list[Indices]) -> Indices:
-    """Sorted by distance, each pair once, at most as many as are kept."""
+    """Sort pairs by distance, each once, and keep the closest of them."""
     every = np.unique(np.concatenate(parts), axis=0)
     return every[np.argsort(every[:, 2], kind="stable")][:_KEPT]

@@ -63,10 +63,11 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     high byte is kept. An animation gives its first frame.
 
     Args:
-        path: Of a JPEG, PNG, WEBP, BMP, GIF or TIFF file, told by its content.
+        path: A JPEG, PNG, WEBP, BMP, GIF or TIFF file; its content says which.
 
     Returns:
-        RGB, ``[height, width, 3]``. The array is read-only, which saves a copy.
+        An RGB image, ``[height, width, 3]``. The array is read-only, which saves a
+        copy.
 
     Raises:
         ImageError: If there is no such file, it is no image or a damaged one, or it

@@ -1,7 +1,7 @@
-"""What is known of every image file before anyone trains: read once, remembered.
+"""Inspection of all image files before a training: each is decoded and hashed once.
 
-Each file is decoded and hashed once; a file of the same size that has not changed
-since, by the clocks of the file system, is believed to be the same.
+What was found is remembered on disk. A file whose size and times are the same as
+before, by the clocks of the file system, is believed to be the same.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ _STAMP = ["size_bytes", "modified_ns", "changed_ns"]
 
 
 class Finding(NamedTuple):
-    """What is known of an image file.
+    """What was found in an image file.
 
     Attributes:
-        sha256: Of its bytes, in hexadecimal; None if it has none to read.
-        width: In pixels, upright; 0 if it cannot be read.
-        height: Likewise.
-        phash: 64 bits in hexadecimal, which differ little between pictures that look
-            alike: see `perceptual_hash`. None if it cannot be read.
-        refusal: Why it cannot be read, or None.
+        sha256: The digest of the file's bytes in hexadecimal; None if it has no bytes
+            that can be read.
+        width: The width of the upright image in pixels; 0 if it cannot be decoded.
+        height: The height of the upright image in pixels; 0 if it cannot be decoded.
+        phash: The `perceptual_hash` of the image; None if it cannot be decoded.
+        refusal: Why the image cannot be decoded; None if it can.
     """
 
     sha256: str | None
@@ -61,9 +61,10 @@ def inspect_images(
     Args:
         root: The folder that names are relative to.
         names: Paths of the images, with forward slashes.
-        workers: Processes. With 1 or fewer, or few images, this process decodes.
-        cache: Folder to remember in, by default one below `cache_folder`. What is
-            damaged there or cannot be written only costs time.
+        workers: The number of processes that decode. If it is 1 or less, or there are
+            few images, this process decodes.
+        cache: The folder that findings are remembered in, by default one below
+            `cache_folder`. What is damaged there or cannot be written only costs time.
 
     Returns:
         A row for each name, in order, with the fields of `Finding`.
@@ -82,33 +83,33 @@ def inspect_images(
     known = _remembered(file)
     matched = stamps.merge(known, on=["name", *_STAMP], how="left")
     new = list(matched.index[matched["sha256"].isna()])
-    findings = _findings([f"{root}/{names[index]}" for index in new], workers)
-    findings = with_progress(findings, "Checking images", total=len(new))
-    done: list[Finding] = []  # what an interruption leaves as it is
+    inspections = _inspect([f"{root}/{names[index]}" for index in new], workers)
+    findings: list[Finding] = []  # an interruption leaves those that are there
     try:
-        for finding in findings:
-            done.append(finding)
+        for finding in with_progress(inspections, "Checking images", total=len(new)):
+            findings.append(finding)
     finally:
-        seen = pd.DataFrame(done, columns=Finding._fields, index=new[: len(done)])
-        good = seen[seen["refusal"].isna()].drop(columns="refusal")
-        _remember(file, known, stamps.loc[good.index].join(good))
+        rows = new[: len(findings)]
+        inspected = pd.DataFrame(findings, columns=Finding._fields, index=rows)
+        readable = inspected[inspected["refusal"].isna()].drop(columns="refusal")
+        _remember(file, known, stamps.loc[readable.index].join(readable))
     old = matched.drop(index=new).assign(refusal=None)[list(Finding._fields)]
-    found = pd.concat([old, seen]) if len(old) else seen
-    return found.sort_index().astype({"width": int, "height": int})
+    every = pd.concat([old, inspected]) if len(old) else inspected
+    return every.sort_index().astype({"width": int, "height": int})
 
 
 def perceptual_hash(image: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> str:
-    """64 bits that differ little between pictures that look alike.
+    """Compute 64 bits that differ little between pictures that look alike.
 
-    Which of the 8 x 8 lowest frequencies of the brightness at 32 x 32 px are above
-    their median: Zauner, "Implementation and Benchmarking of Perceptual Image Hash
-    Functions", 2010, section 3.2.1.
+    They say which of the 8 x 8 lowest frequencies of the brightness at 32 x 32 px are
+    above their median: Zauner, "Implementation and Benchmarking of Perceptual Image
+    Hash Functions", 2010, section 3.2.1.
 
     Args:
-        image: RGB, ``[height, width, 3]``.
+        image: An RGB image, ``[height, width, 3]``.
 
     Returns:
-        16 hexadecimal digits.
+        The bits as 16 hexadecimal digits.
     """
     import cv2
     import numpy as np
@@ -128,9 +129,9 @@ def _stamp(path: str) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _findings(paths: Sequence[str], workers: int) -> Iterator[Finding]:
+def _inspect(paths: Sequence[str], workers: int) -> Iterator[Finding]:
     if workers <= 1 or len(paths) < _FEW_IMAGES:
-        yield from map(_finding, paths)
+        yield from map(_inspect_file, paths)
         return
     try:
         # An interrupt reaches all processes; only this one is to answer it.
@@ -139,7 +140,7 @@ def _findings(paths: Sequence[str], workers: int) -> Iterator[Finding]:
             initializer=signal.signal,
             initargs=(signal.SIGINT, signal.SIG_IGN),
         ) as pool:
-            yield from pool.map(_finding, paths, chunksize=_IMAGES_PER_TASK)
+            yield from pool.map(_inspect_file, paths, chunksize=_IMAGES_PER_TASK)
     except BrokenProcessPool as err:
         raise DataError(
             f"Checking {len(paths)} images: one of {workers} decoding processes was "
@@ -147,7 +148,7 @@ def _findings(paths: Sequence[str], workers: int) -> Iterator[Finding]:
         ) from err
 
 
-def _finding(path: str) -> Finding:
+def _inspect_file(path: str) -> Finding:
     try:
         image = read_image(Path(path))
     except ImageError as err:
@@ -179,11 +180,11 @@ def _remembered(file: Path) -> "pd.DataFrame":
     return empty.astype({"name": str, **numbers})
 
 
-def _remember(file: Path, known: "pd.DataFrame", good: "pd.DataFrame") -> None:
+def _remember(file: Path, known: "pd.DataFrame", new: "pd.DataFrame") -> None:
     """Add findings to the cache; without it the next run is slower, no more."""
     import pandas as pd
 
-    if good.empty:
+    if new.empty:
         return
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +192,7 @@ def _remember(file: Path, known: "pd.DataFrame", good: "pd.DataFrame") -> None:
         os.close(handle)
         part = Path(name)
         try:
-            table = pd.concat([known, good] if len(known) else [good])
+            table = pd.concat([known, new] if len(known) else [new])
             table.drop_duplicates("name", keep="last").to_parquet(part, index=False)
             part.replace(file)
         finally:

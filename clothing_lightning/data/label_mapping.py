@@ -9,12 +9,13 @@ from clothing_lightning.wording import closest, listed
 
 @dataclass(frozen=True)
 class LabelMapping:
-    """What the labels mean to a network.
+    """Which class of a network each label of a data set means.
 
     Attributes:
-        classes: Class of each label that has one.
-        unmatched: Images of each label that has none, most first.
-        absent: Classes that no label means.
+        classes: The class of each label that means one.
+        unmatched: The number of images of each label that means no class, the most
+            frequent label first.
+        absent: The classes that no label means.
     """
 
     classes: dict[str, str]
@@ -26,22 +27,22 @@ def parse_map(given: Sequence[str]) -> dict[str, str]:
     """Read words such as ``Tee=T-Shirt``: a label of the data, and the class it means.
 
     Raises:
-        ConfigError: If one is malformed, or a label is given twice.
+        ConfigError: If a word is malformed, or a label is given twice.
     """
-    found: dict[str, str] = {}
+    classes: dict[str, str] = {}
     for text in given:
         label, equals, name = (part.strip() for part in text.partition("="))
         if not (label and equals and name):
             raise ConfigError(
                 f"--map: {text!r} is not LABEL=CLASS, such as 'Tee=T-Shirt'."
             )
-        if label in found:
+        if label in classes:
             raise ConfigError(
-                f"--map: {label!r} is given twice, as {found[label]!r} and {name!r}. "
-                "Keep one."
+                f"--map: {label!r} is given twice, as {classes[label]!r} and "
+                f"{name!r}. Keep one."
             )
-        found[label] = name
-    return found
+        classes[label] = name
+    return classes
 
 
 def map_labels(
@@ -50,12 +51,12 @@ def map_labels(
     """Map labels to classes: by what is given, else to the class of the same name.
 
     Args:
-        counts: Images of each label.
-        class_names: Of the network.
-        given: Classes of labels that are called otherwise.
+        counts: The number of images of each label.
+        class_names: The classes of the network.
+        given: The class of each label that is called otherwise.
 
     Raises:
-        ConfigError: If what is given names a label or class that there is not.
+        ConfigError: If ``given`` names a label or class that does not exist.
         DataError: If no label has a class.
     """
     for label, name in given.items():

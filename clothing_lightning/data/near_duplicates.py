@@ -44,13 +44,13 @@ _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """What was found.
+    """Pairs of nearly identical images.
 
     Attributes:
         pairs: ``path_a``, ``path_b``, ``distance`` (bits in which the hashes differ),
             ``mirrored`` and ``similarity`` (0 to 1), the most similar first.
-        candidates: Pairs whose hashes are close.
-        looked_at: How many of them were compared: the closest ones.
+        candidates: The number of pairs whose hashes are close.
+        looked_at: The number of candidates, the closest ones, that were compared.
     """
 
     pairs: pd.DataFrame
@@ -64,10 +64,10 @@ def near_duplicates(
     """Find pictures that were encoded again, scaled, brightened, mirrored or trimmed.
 
     Args:
-        root: Folder that paths are relative to.
-        hashes: Perceptual hashes, by path; one of each set of identical files.
-        workers: Threads that read and compare.
-        most: Pairs to look at.
+        root: The folder that paths are relative to.
+        hashes: Perceptual hashes, by path, of one of each set of identical files.
+        workers: The number of threads that read and compare.
+        most: The number of pairs to compare, at most.
     """
     candidates = candidate_pairs(hashes)
     chosen = candidates[:most]
@@ -88,13 +88,13 @@ def near_duplicates(
 
 
 def candidate_pairs(hashes: "pd.Series[str]") -> pd.DataFrame:
-    """Pairs of images with close hashes, the closest first.
+    """Find pairs of images with close hashes, the closest first.
 
     Of many images with the very same hash, such as blank ones, each is paired with the
     next three, and one of them with images of other hashes.
 
     Args:
-        hashes: 16 hexadecimal digits each, by path.
+        hashes: Perceptual hashes of 16 hexadecimal digits, by path.
 
     Returns:
         ``path_a``, ``path_b``, ``distance`` in bits, and ``mirrored``.
@@ -104,10 +104,10 @@ def candidate_pairs(hashes: "pd.Series[str]") -> pd.DataFrame:
     radius = _RADIUS if len(hashes) <= _MANY_IMAGES else _RADIUS_OF_MANY
     plain = close_pairs(distinct, radius, NOTHING)
     mirrored = close_pairs(distinct, _MIRRORED_RADIUS, _MIRROR)
-    found = [(_equal(numbers), False)]
+    matches = [(_equal(numbers), False)]
     for pairs, turned in ((plain, False), (mirrored, True)):
         ends = np.sort(first[pairs[:, :2]], axis=1)
-        found.append((np.column_stack([ends, pairs[:, 2]]), turned))
+        matches.append((np.column_stack([ends, pairs[:, 2]]), turned))
     paths = hashes.index.to_numpy()
     tables = [
         pd.DataFrame(
@@ -118,7 +118,7 @@ def candidate_pairs(hashes: "pd.Series[str]") -> pd.DataFrame:
                 "mirrored": turned,
             }
         )
-        for pairs, turned in found
+        for pairs, turned in matches
     ]
     every = pd.concat(tables).sort_values("distance", kind="stable")
     return every.reset_index(drop=True)

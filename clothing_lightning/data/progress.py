@@ -25,10 +25,10 @@ def with_progress(
     is done, so that quick work leaves no trace.
 
     Args:
-        items: What is worked through; read lazily.
-        description: What is done, in a few words.
-        total: Sum of all sizes; None where it is not known.
-        size: What an item counts; 1 each unless told.
+        items: The items that are worked through, read lazily.
+        description: What is done with them, in a few words.
+        total: The sum of the sizes of all items; None where it is not known.
+        size: The size of an item; by default each counts 1.
 
     Yields:
         The items, unchanged.

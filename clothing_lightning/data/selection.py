@@ -1,4 +1,4 @@
-"""From what a data set says of its images to those that are used."""
+"""The choice of the images of a data set that are used."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 
 class Selected(NamedTuple):
-    """Images that are used, and what was taken from them.
+    """The images of a data set that are used, and those that were left out.
 
     Attributes:
-        source: Their annotations with ``sha256``, sorted by path.
+        source: The annotations of the images that are used, with ``sha256``, sorted by
+            path.
         dropped: Rows that were left out one by one, with the column ``reason``.
         inspected: What `inspect_images` found, by path.
     """
@@ -42,10 +43,10 @@ def select(
     """Correct labels, leave out what is not wanted, and inspect the rest.
 
     Args:
-        source: What the data set says; its findings are added to.
-        selection: What is wanted.
-        name: Of the data set, for messages.
-        workers: Processes that inspect images.
+        source: The annotations of the data set, whose findings are added to.
+        selection: Which images are wanted.
+        name: The name of the data set in messages.
+        workers: The number of processes that inspect images.
 
     Raises:
         DataError: If nothing is left to train on, or the corrections do not fit.
@@ -124,7 +125,15 @@ def _require_none(unreadable: pd.DataFrame) -> None:
 def clipped_boxes(
     rows: pd.DataFrame, inspected: pd.DataFrame, name: str
 ) -> "np.ndarray[Any, Any]":
-    """Left, top, right and bottom of each row's box, as far as it is in the image.
+    """Clip the box of each row to its image.
+
+    Args:
+        rows: Rows with ``left``, ``top``, ``right`` and ``bottom`` in pixels.
+        inspected: What `inspect_images` found, by path.
+        name: The name of the data set in messages.
+
+    Returns:
+        Left, top, right and bottom of each box, ``[N, 4]``.
 
     Raises:
         DataError: If a box lies outside of its image.

@@ -7,10 +7,10 @@ same split on every machine and in every order of rows.
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +35,10 @@ def assign_splits(
 
     Args:
         table: An annotation table.
-        split: How to divide.
+        split: How the images are to be divided.
         fold: ``"2 of 5"`` makes the second of five parts the test split and takes
             validation from the others; every image is tested once over all folds.
-        groups_bind: Whether ``auto`` keeps groups together.
+        groups_bind: Whether the method ``auto`` keeps groups together.
 
     Returns:
         The table with the column ``split``, sorted by path, without the images
@@ -84,10 +84,10 @@ def parse_fold(fold: str) -> tuple[int, int]:
         The number of the fold, from 1, and the number of folds.
 
     Raises:
-        ConfigError: If it is anything else.
+        ConfigError: If the text is anything else.
     """
-    if found := re.fullmatch(r"([0-9]{1,6}) of ([0-9]{1,6})", " ".join(fold.split())):
-        number, total = int(found[1]), int(found[2])
+    if match := re.fullmatch(r"([0-9]{1,6}) of ([0-9]{1,6})", " ".join(fold.split())):
+        number, total = int(match[1]), int(match[2])
         if 1 <= number <= total and total >= 2:
             return number, total
     raise ConfigError(f"fold is {fold!r}. Write it as '2 of 5', counting from 1.")
@@ -148,27 +148,28 @@ def _small_classes(table: pd.DataFrame, split: Split, least: int) -> list[str]:
     return [str(label) for label in small.index]
 
 
-def _order(keys: pd.Series, salt: str) -> list[str]:
-    """Random but reproducible sort keys."""
-    return [hashlib.sha256(f"{salt}:{key}".encode()).hexdigest() for key in keys]
+def _sort_keys(names: Iterable[object], salt: str) -> "np.ndarray[Any, Any]":
+    """Random but reproducible keys that put names into an order."""
+    texts = (f"{salt}:{name}" for name in names)
+    return np.array([hashlib.sha256(text.encode()).hexdigest() for text in texts])
 
 
 def _divide_stratified(
     table: pd.DataFrame, shares: Sequence[float], salt: str
 ) -> Parts:
-    """Part of each row, every class divided in the same shares.
+    """Return the part of each row, with every class divided in the same shares.
 
     Remainders go where the parts lag behind over the classes so far, which keeps the
     totals right to one image where there are not many classes with a handful of
     images; no part goes without a class that has enough images.
     """
     part = np.zeros(len(table), dtype=np.int64)
-    order = np.array(_order(table["path"], salt))
+    keys = _sort_keys(table["path"], salt)
     labels = table["label"].to_numpy()
     behind = np.zeros(len(shares))
     for label in sorted(set(labels)):
         rows = np.flatnonzero(labels == label)
-        rows = rows[np.argsort(order[rows])]
+        rows = rows[np.argsort(keys[rows])]
         quota = np.asarray(shares) * len(rows)
         sizes = np.floor(quota + 1e-9).astype(np.int64)
         left = len(rows) - sizes.sum()
@@ -182,21 +183,19 @@ def _divide_stratified(
 
 
 def _divide_grouped(table: pd.DataFrame, shares: Sequence[float], salt: str) -> Parts:
-    """Part of each row, no group divided, classes in the shares as far as possible.
+    """Return the part of each row, with no group divided.
+
+    The classes are divided in the given shares as far as possible.
 
     Greedy: from large groups to small, each goes where it brings the class counts
     closest to their quotas, with rare classes weighing as much as frequent ones.
     """
     classes = pd.crosstab(table["group"], table["label"])
-    luck = {
-        group: int(key[:8], 16) / 2**32
-        for group, key in zip(
-            classes.index, _order(pd.Series(classes.index), salt), strict=True
-        )
-    }
-    # Sizes are blurred by up to a factor of two, or no seed could move a large group.
-    sizes = classes.sum(axis=1)
-    order = sorted(classes.index, key=lambda group: -sizes[group] * 2 ** luck[group])
+    keys = _sort_keys(classes.index, salt)
+    sizes = zip(classes.index, classes.sum(axis=1), keys, strict=True)
+    # Blurred by up to a factor of two, or no seed could move a large group.
+    blurred = {name: n * 2 ** (int(key[:8], 16) / 2**32) for name, n, key in sizes}
+    order = sorted(classes.index, key=blurred.__getitem__, reverse=True)
     totals = classes.sum().to_numpy(dtype=float)
     quota = np.outer(shares, totals)
     filled = np.zeros_like(quota)
@@ -239,11 +238,11 @@ def _require_every_split(table: pd.DataFrame, split: Split) -> None:
 
 def _thin(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     """Keep a share of each class in each split, but at least one image."""
-    order = np.array(_order(table["path"], f"{split.seed}:fraction"))
+    keys = _sort_keys(table["path"], f"{split.seed}:fraction")
     kept: list[int] = []
     for rows in map(np.asarray, table.groupby(["split", "label"]).indices.values()):
         size = max(1, round(split.fraction * len(rows)))
-        kept.extend(rows[np.argsort(order[rows])][:size])
+        kept.extend(rows[np.argsort(keys[rows])][:size])
     return table.iloc[sorted(kept)].reset_index(drop=True)
 
 

@@ -49,10 +49,10 @@ def extract(archive: Path, folder: Path, *, max_bytes: int, max_files: int) -> N
     are counted and measured while they are unpacked, whatever their headers say.
 
     Args:
-        archive: The archive, told by its content.
-        folder: Where its members go; must not exist.
-        max_bytes: Most that all files may hold together.
-        max_files: Most members, folders included.
+        archive: The archive, whose kind is told by its content.
+        folder: The folder to make, which must not exist yet.
+        max_bytes: The most bytes that all files may hold together.
+        max_files: The most members, folders included.
 
     Raises:
         DownloadError: If the folder exists, or the archive is missing or damaged,
@@ -118,7 +118,7 @@ def _unpack(archive: Path, folder: Path, max_bytes: int, max_files: int) -> None
 
 
 def _unpack_member(member: _Member, target: Path, bytes_left: int) -> int:
-    """Write a member; return its size, or that of the first chunks beyond bounds."""
+    """Write a member; return its size, or more than ``bytes_left`` if it is larger."""
     if member.content is None:
         target.mkdir(parents=True, exist_ok=True)
         return 0
@@ -196,7 +196,7 @@ def _link_error(archive: Path, name: str) -> DownloadError:
 
 
 class _TarStream:
-    """What a tar file holds, decompressed, up to a limit.
+    """The decompressed content of a tar file, up to a limit.
 
     Headers of a tar file have no bound of their own and are held in memory.
     """
