@@ -1,10 +1,13 @@
 """The words of a command line that trains: files, flags, and runs in several ways."""
 
+from argparse import ArgumentTypeError, Namespace
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from itertools import product, takewhile
 from pathlib import Path
 
+from clothing_lightning.cli.command import CommandParser
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.training.run_group import GroupPlan, Variation
 
@@ -20,74 +23,123 @@ class Arguments(GroupPlan):
     resume: str | None = None
 
 
+COMMON_OPTIONS = {
+    "--seed_everything 1": "weights, order, augmentation",
+    "--data.init_args.root FOLDER": "where the images are",
+    "--data.init_args.split.seed 1": "another random split",
+    "--data.init_args.split.method grouped": "nobody's photos on both sides",
+    "--data.init_args.split.fraction 0.1": "a tenth of the images",
+    "--data.init_args.fold '2 of 5'": "one fold of a cross-validation",
+    "--data.init_args.augmentation none|light|strong": "",
+    "--data.init_args.num_workers 4": "processes that read images",
+    "--model.init_args.backbone NAME": "a network of timm",
+    "--model.init_args.weights hub|package|none|FILE": "",
+    "--model.init_args.class_weights balanced|effective|none": "",
+    "--trainer.max_epochs N": "",
+    "--trainer.accelerator gpu": "",
+    "--trainer.precision bf16-mixed": "",
+    "--checkpoint.monitor val/accuracy": "what 'best' means",
+    "--test_last true": "test the last checkpoint too",
+    "--run.name NAME": "as shown in MLflow",
+    "--run.experiment NAME": "as shown in MLflow",
+    "--keep_freed_memory false": "glibc's thresholds, slower",
+}
+"""Options that people change most, with an example and what it does."""
+
+_DESCRIPTION = """\
+Trains the model that the experiment describes, tests its best checkpoint, and
+logs metrics, predictions, reports and configuration to MLflow. Files are laid
+over each other, later ones and then flags win:
+
+  experiments/resnet18.yaml                       one experiment, as it is
+  experiments/resnet18.yaml experiments/overlays/sample.yaml
+                                                  on drawn images, short
+  ... --trainer.max_epochs 5 --data.init_args.batch_size 16
+"""
+_EPILOG = """\
+Runs go to mlruns/ below the working folder, or to MLFLOW_TRACKING_URI.
+Exit codes: 0 done, 2 something to put right (one message says what),
+130 interrupted.
+"""
+
+
+def fit_parser() -> CommandParser:
+    """The parser of the options that `fit` has besides those of the experiment."""
+    common = "\n".join(
+        f"  {option:47} {text}".rstrip() for option, text in COMMON_OPTIONS.items()
+    )
+    parser = CommandParser(
+        "fit",
+        "FILE.yaml ... [--KEY VALUE ...]\n"
+        "--resume RUN [--KEY VALUE ...]",
+        description=_DESCRIPTION,
+        epilog=f"options that people change most:\n{common}\n\n{_EPILOG}",
+    )
+    add = parser.add_argument
+    add("--resume", metavar="RUN", help="continue a stopped run")
+    add("--help-all", action="store_true", help="show every option there is")
+    add("--print_config", action="store_true", help="show the resolved experiment")
+    group = parser.add_argument_group(
+        "several runs, children of one, with mean and standard deviation"
+    )
+    add = partial(group.add_argument, type=_whole_number, metavar="N")
+    add("--folds", help="cross-validation, pooled")
+    add("--seeds", nargs="+", help="the same split, other chance")
+    add("--split_seeds", nargs="+", help="other splits as well")
+    return parser
+
+
+def _whole_number(word: str) -> int:
+    if not word.isdecimal():
+        raise ArgumentTypeError(f"{word!r} is not a whole number from 0")
+    return int(word)
+
+
 def split_arguments(words: list[str]) -> Arguments:
     """Tell files from flags, and check that the files are there.
 
     Raises:
-        ConfigError: If a file is not there, or neither file nor run is named.
+        ConfigError: If a file is not there, neither file nor run is named, or a number
+            of folds or a seed is none.
     """
-    first_flag = next(
-        (i for i, word in enumerate(words) if word.startswith("-")), len(words)
-    )
-    files = [Path(word) for word in words[:first_flag]]
-    options = words[first_flag:]
-    options, variations, folds = take_variations(options)
-    resume = None
-    if "--resume" in options:
-        place = options.index("--resume")
-        if place + 1 == len(options):
-            raise ConfigError("--resume: name the run to continue.")
-        resume = options[place + 1]
-        rest = options[place + 2 :]
-        later = next((i for i, w in enumerate(rest) if w.startswith("-")), len(rest))
-        files += [Path(word) for word in rest[:later]]
-        options = options[:place] + rest[later:]
-    if resume and variations:
+    own, others = fit_parser().parse_known_args(words)
+    files = [Path(word) for word in takewhile(_is_no_flag, others)]
+    options = others[len(files) :]
+    variations = _variations(own)
+    if own.resume and variations:
         raise ConfigError(
             "--resume: runs go on as they began. Leave out --folds, --seeds and "
             "--split_seeds."
         )
     for file in files:
         _check_yaml(file)
-    asks = {"--help-all", "--print_config"} & set(options)
-    if not (files or resume or asks):
+    if not (files or own.resume or own.help_all or own.print_config):
         raise ConfigError(
             "no experiment is named. Give a YAML file, such as "
             "experiments/resnet18.yaml, before the flags."
         )
-    options = ["--help" if word == "--help-all" else word for word in options]
-    return Arguments(files, options, words, variations, folds, resume)
+    options += ["--help"] * own.help_all + ["--print_config"] * own.print_config
+    return Arguments(files, options, words, variations, own.folds or 0, own.resume)
 
 
-def take_variations(
-    options: list[str],
-) -> tuple[list[str], list[Variation], int]:
-    """Take ``--folds``, ``--seeds`` and ``--split_seeds`` out of a command line.
+def _is_no_flag(word: str) -> bool:
+    return not word.startswith("-")
 
-    Returns:
-        The other words, one variation for each combination (none if there is no such
-        flag), and the number of folds.
 
-    Raises:
-        ConfigError: If a number of folds or a seed is none.
-    """
-    options, folds = _take(options, "--folds")
-    options, split_seeds = _take(options, "--split_seeds")
-    options, seeds = _take(options, "--seeds")
-    if folds is not None and (len(folds) != 1 or folds[0] < 2):
+def _variations(own: Namespace) -> list[Variation]:
+    """One variation for each combination of fold and seeds; none without such flags."""
+    if own.folds is not None and own.folds < 2:
         raise ConfigError(
-            f"--folds: {' '.join(map(str, folds)) or 'no number'} is given. Give one "
-            "number from 2, such as --folds 5."
+            f"--folds: {own.folds} is given. Give one number from 2, such as --folds 5."
         )
-    count = folds[0] if folds else 0
-    names = [f"{number} of {count}" for number in range(1, count + 1)]
+    names = [f"{number} of {own.folds}" for number in range(1, (own.folds or 0) + 1)]
     axes = [
         [Variation(f"fold {name}", ["--data.init_args.fold", name]) for name in names],
-        _seeded("split seed", "--data.init_args.split.seed", split_seeds),
-        _seeded("seed", "--seed_everything", seeds),
+        _seeded("split seed", "--data.init_args.split.seed", own.split_seeds),
+        _seeded("seed", "--seed_everything", own.seeds),
     ]
     used = [axis for axis in axes if axis]
-    variations = [
+    return [
         Variation(
             ", ".join(part.name for part in parts),
             [word for part in parts for word in part.options],
@@ -95,33 +147,13 @@ def take_variations(
         for parts in product(*used)
         if parts
     ]
-    return options, variations, count
 
 
 def _seeded(name: str, option: str, seeds: list[int] | None) -> list[Variation]:
-    if seeds is not None and (not seeds or len(set(seeds)) < len(seeds)):
+    if seeds is not None and len(set(seeds)) < len(seeds):
         flag = f"--{name.replace(' ', '_')}s"
         raise ConfigError(f"{flag}: give different numbers, such as {flag} 0 1 2.")
     return [Variation(f"{name} {n}", [option, str(n)]) for n in seeds or []]
-
-
-def _take(options: list[str], flag: str) -> tuple[list[str], list[int] | None]:
-    """Take a flag and the whole numbers after it out of a list of words."""
-    options = [
-        part
-        for word in options
-        for part in (word.split("=", 1) if word.startswith(f"{flag}=") else [word])
-    ]
-    if flag not in options:
-        return options, None
-    place = options.index(flag)
-    values = list(takewhile(lambda word: word[:1] != "-", options[place + 1 :]))
-    if odd := [value for value in values if not value.isdecimal()]:
-        raise ConfigError(f"{flag}: {odd[0]!r} is not a whole number from 0.")
-    rest = options[:place] + options[place + 1 + len(values) :]
-    if flag in rest:
-        raise ConfigError(f"{flag}: is given twice. Give all numbers after one.")
-    return rest, [int(value) for value in values]
 
 
 def _check_yaml(file: Path) -> None:

@@ -20,7 +20,30 @@ from clothing_lightning.wording import closest
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Leaves the printing of errors to `run_command`."""
+    """The options of one command, and the help page that is made from them.
+
+    The page is printed, and errors are told, by `run_command`.
+    """
+
+    def __init__(self, command: str, usage: str, **texts: str | None) -> None:
+        """Describe a command.
+
+        Args:
+            command: The name of the command, such as ``predict``.
+            usage: What follows the name of the command; a line for each way to call it.
+            **texts: ``description`` and ``epilog`` of the help page, as they are to be
+                printed.
+        """
+        program = f"python -m clothing_lightning.{command}"
+        indent = "\n" + " " * len("usage: ")
+        super().__init__(
+            prog=command,
+            usage=indent.join(f"{program} {line}" for line in usage.splitlines()),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+            **texts,  # type: ignore[arg-type]
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raise what the user reads.
@@ -28,10 +51,11 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: Always.
         """
-        flags = re.findall("--[a-z-]+", self.format_usage())
+        flags = re.findall("--[a-z_-]+", self.format_help())
         unknown = re.search("unrecognized arguments: ([^ =]+)", message)
-        told = closest(unknown[1], flags, limit=2) if unknown else ""
-        raise ConfigError(f"{message}.{told} --help shows how it is called.")
+        hint = closest(unknown[1], flags, limit=2) if unknown else ""
+        message = message.removeprefix("argument ")
+        raise ConfigError(f"{message}.{hint} --help shows how it is called.")
 
 
 def run_command(
@@ -41,8 +65,8 @@ def run_command(
 
     Args:
         argv: Words after the command's name; by default those of the process.
-        usage: What is shown if they ask for help, or there are none.
-        command: What is done with them.
+        usage: The help page, which is shown on request or if there are no words.
+        command: Function that does the work with the words and gives the exit code.
 
     Returns:
         The exit code.
@@ -69,10 +93,10 @@ def claim_folder(folder: Path, marker: str, what: str, begins: str = "") -> None
     """Refuse a folder for results (``--out``) before the work is done.
 
     Args:
-        folder: Made later, if it is not there.
-        marker: The file by which earlier results are known, which may be replaced.
-        what: The results, such as ``an audit``.
-        begins: How that file begins.
+        folder: The folder, which is made later if it is not there.
+        marker: The name of a file that earlier results have, which may be replaced.
+        what: What the results are, such as ``an audit``.
+        begins: The first characters of that file.
 
     Raises:
         StorageError: If it cannot be written, or holds something else.

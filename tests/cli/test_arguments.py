@@ -1,9 +1,17 @@
+import inspect
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
-from clothing_lightning.cli.arguments import split_arguments
+from clothing_lightning import fit
+from clothing_lightning.cli.arguments import COMMON_OPTIONS, split_arguments
+from clothing_lightning.data.options import Split
+from clothing_lightning.datamodules import ImageFolder, PhotoDataModule
 from clothing_lightning.errors import ConfigError
+from clothing_lightning.models.classifier import ClothingClassifier
+from clothing_lightning.training.experiment import RunOptions
 
 
 @pytest.fixture
@@ -61,12 +69,10 @@ def test_several_runs_are_not_resumed_one_by_one(file: str) -> None:
     ("words", "message"),
     [
         (["--seeds", ""], "--seeds: '' is not a whole number"),
-        (["--seeds", "1", "--seeds", "2"], "--seeds: is given twice"),
-        (["--folds"], "--folds: no number is given. Give one number from 2"),
+        (["--folds"], "--folds: expected one argument"),
         (["--folds", "1"], "--folds: 1 is given"),
-        (["--folds", "5", "6"], "--folds: 5 6 is given"),
         (["--folds", "five"], "--folds: 'five' is not a whole number from 0"),
-        (["--seeds"], "--seeds: give different numbers, such as --seeds 0 1 2"),
+        (["--seeds"], "--seeds: expected at least one argument"),
         (["--seeds", "1", "1"], "--seeds: give different numbers"),
         (["--seeds", "1.5"], "--seeds: '1.5' is not a whole number"),
         (["--split_seeds", "2", "2"], "--split_seeds: give different numbers"),
@@ -77,3 +83,18 @@ def test_numbers_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         split_arguments([file, *words])
+
+
+def test_the_help_page_shows_options_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert fit.main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines())) <= 80
+    known = {"seed_everything", "test_last", "keep_freed_memory"}
+    classes = (ClothingClassifier, PhotoDataModule, ImageFolder, Split)
+    for cls in (*classes, Trainer, ModelCheckpoint, RunOptions):
+        known |= set(inspect.signature(cls).parameters)
+    for option in COMMON_OPTIONS:
+        assert option in page
+        assert option.split()[0].rpartition(".")[2].removeprefix("--") in known
