@@ -70,8 +70,7 @@ def fit_parser() -> CommandParser:
     )
     parser = CommandParser(
         "fit",
-        "FILE.yaml ... [--KEY VALUE ...]\n"
-        "--resume RUN [--KEY VALUE ...]",
+        "FILE.yaml ... [--KEY VALUE ...]\n--resume RUN [--KEY VALUE ...]",
         description=_DESCRIPTION,
         epilog=f"options that people change most:\n{common}\n\n{_EPILOG}",
     )

@@ -22,7 +22,7 @@ from clothing_lightning.wording import closest
 class CommandParser(argparse.ArgumentParser):
     """The options of one command, and the help page that is made from them.
 
-    The page is printed, and errors are told, by `run_command`.
+    `run_command` prints the page and the messages of errors.
     """
 
     def __init__(self, command: str, usage: str, **texts: str | None) -> None:

@@ -23,21 +23,25 @@ NOT_AUDITED = {
 def build_datamodule(
     names: list[str], flags: list[str], *, fetch: bool = False
 ) -> tuple[PhotoDataModule, str]:
-    """Build a data set; nothing is read yet. What cannot be read is to be left out.
+    """Build the data module that words mean; no image is read yet.
+
+    Images that cannot be read will be left out.
 
     Args:
-        names: Of a data set, or the YAML files of an experiment.
+        names: The name of a data set, or the YAML files of an experiment.
         flags: Options of the data set, such as ``--root``, and their values.
-        fetch: What is not there, unless a flag says otherwise.
+        fetch: Whether data that is not there is downloaded, unless a flag says.
 
     Returns:
-        The data set, and the command that trains on it.
+        The data module, and the command that trains on it.
 
     Raises:
         ConfigError: If there is no such data set, file or option.
     """
-    of = _of_experiment if Path(names[0]).suffix in (".yaml", ".yml") else _of_name
-    return of(names, _with_values([_plain(flag) for flag in flags]), fetch)
+    build = (
+        _from_experiment if Path(names[0]).suffix in (".yaml", ".yml") else _from_name
+    )
+    return build(names, _with_values([_plain(flag) for flag in flags]), fetch)
 
 
 def print_options(name: str) -> None:
@@ -46,7 +50,7 @@ def print_options(name: str) -> None:
     Raises:
         ConfigError: If there is none of this name.
     """
-    parser = _parser_of(_class_called(name), skip=NOT_AUDITED)
+    parser = _class_parser(_data_class(name), skip=NOT_AUDITED)
     parser.prog = f"python -m clothing_lightning.prepare {name}"
     parser.description = "Besides: --out FOLDER and --json; see prepare --help."
     parser.print_help()
@@ -71,7 +75,7 @@ def _with_values(flags: list[str]) -> list[str]:
     ]
 
 
-def _of_name(
+def _from_name(
     names: list[str], flags: list[str], fetch: bool
 ) -> tuple[PhotoDataModule, str]:
     """Build the data set that is named, and say how to train on it."""
@@ -80,9 +84,9 @@ def _of_name(
             f"{' '.join(names)}: one data set at a time. Options begin with two "
             "dashes, such as --root FOLDER."
         )
-    cls = _class_called(names[0])
-    options = _parser_of(cls).parse_args(flags)
-    data = _built(cls, options, flags, fetch)
+    cls = _data_class(names[0])
+    options = _class_parser(cls).parse_args(flags)
+    data = _instance(cls, options, flags, fetch)
     words = ["experiments/efficientnet_lite0_frozen.yaml"]
     if cls.__name__ == "Sample":
         words = ["experiments/resnet18.yaml", "experiments/overlays/sample.yaml"]
@@ -90,7 +94,7 @@ def _of_name(
         words += ["experiments/overlays/image_folder.yaml"]
     elif cls.__name__ != "ClothingDataset":
         words += ["--data", cls.__name__]
-    return data, _fit(words, flags)
+    return data, _fit_command(words, flags)
 
 
 class _Parsed(ExperimentCLI):
@@ -100,30 +104,30 @@ class _Parsed(ExperimentCLI):
         """Do nothing."""
 
 
-def _of_experiment(
+def _from_experiment(
     names: list[str], flags: list[str], fetch: bool
 ) -> tuple[PhotoDataModule, str]:
     """Build the data of an experiment, as fit would do it."""
     split_arguments(names)
     configs = [word for name in names for word in ("--config", name)]
-    parsed = _Parsed([*configs, *map(_of_data, flags)]).config.data
-    cls = _class_called(parsed.class_path.rpartition(".")[2])
-    return _built(cls, parsed.init_args, flags, fetch), _fit(names, flags)
+    parsed = _Parsed([*configs, *map(_data_flag, flags)]).config.data
+    cls = _data_class(parsed.class_path.rpartition(".")[2])
+    return _instance(cls, parsed.init_args, flags, fetch), _fit_command(names, flags)
 
 
-def _of_data(flag: str) -> str:
+def _data_flag(flag: str) -> str:
     others = ("--data.", "--model.", "--trainer.", "--seed_everything")
     if not flag.startswith("--") or flag.startswith(others):
         return flag
     return f"--data.init_args.{flag.removeprefix('--')}"
 
 
-def _fit(words: list[str], flags: list[str]) -> str:
-    command = shlex.join([*words, *map(_of_data, flags)])
+def _fit_command(words: list[str], flags: list[str]) -> str:
+    command = shlex.join([*words, *map(_data_flag, flags)])
     return f"python -m clothing_lightning.fit {command}"
 
 
-def _class_called(name: str) -> type[PhotoDataModule]:
+def _data_class(name: str) -> type[PhotoDataModule]:
     classes = PhotoDataModule.__subclasses__()
     stems = {cls.__module__.rpartition(".")[2]: cls for cls in classes}
     known = {_letters(stem): cls for stem, cls in stems.items()}
@@ -132,9 +136,9 @@ def _class_called(name: str) -> type[PhotoDataModule]:
         return cls
     near = get_close_matches(_letters(name), [*known], n=2)
     closest = [stem for stem, cls in stems.items() if cls in map(known.get, near)]
-    told = f"Closest names: {', '.join(closest)}. " if closest else ""
+    hint = f"Closest names: {', '.join(closest)}. " if closest else ""
     raise ConfigError(
-        f"{name}: is no data set that is known here. {told}There are "
+        f"{name}: is no data set that is known here. {hint}There are "
         f"{', '.join(sorted(stems))}; or name the YAML file of an experiment."
     )
 
@@ -143,13 +147,13 @@ def _letters(name: str) -> str:
     return re.sub("[-_]", "", name).lower()
 
 
-def _parser_of(cls: type[PhotoDataModule], skip: set[str] | None = None) -> Parser:
+def _class_parser(cls: type[PhotoDataModule], skip: set[str] | None = None) -> Parser:
     parser = Parser()
     parser.add_class_arguments(cls, skip=skip)
     return parser
 
 
-def _built(
+def _instance(
     cls: type[PhotoDataModule], options: Namespace, flags: list[str], fetch: bool
 ) -> PhotoDataModule:
     """List what cannot be read instead of stopping, and fetch unless told otherwise."""
@@ -160,4 +164,4 @@ def _built(
         choices = get_args(get_type_hints(cls.__init__)["download"]) or (False, True)
         if options.download == choices[0]:
             options.download = choices[1]
-    return cls(**_parser_of(cls).instantiate(options).as_dict())
+    return cls(**_class_parser(cls).instantiate(options).as_dict())

@@ -19,8 +19,8 @@ def refuse_nulls(options: Any, key: str) -> None:
     """Look through ``class_path`` and ``init_args``, however deep.
 
     Args:
-        options: As parsed.
-        key: Where they stand in the experiment.
+        options: The parsed options of one object, or a list of such.
+        key: The key at which they stand in the experiment.
 
     Raises:
         ConfigError: If an argument is null whose class wants another value.
@@ -43,8 +43,8 @@ def refuse_nulls(options: Any, key: str) -> None:
 def _wanted(class_path: str) -> Iterator[tuple[str, object]]:
     """Arguments that must not be null, with their defaults; others are linked."""
     module, _, name = class_path.rpartition(".")
-    found: Any = getattr(import_module(module), name)
-    bases = reversed(found.__mro__) if inspect.isclass(found) else ()
+    target: Any = getattr(import_module(module), name)
+    bases = reversed(target.__mro__) if inspect.isclass(target) else ()
     for make in [vars(cls)["__init__"] for cls in bases if "__init__" in vars(cls)]:
         hints: dict[str, Any] = {}
         with suppress(NameError, TypeError):  # names that exist for type checkers only

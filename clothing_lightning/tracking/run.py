@@ -36,11 +36,11 @@ class RunWriter:
     """A run that is being written.
 
     Attributes:
-        run_id: MLflow's id.
-        name: As shown in the UI.
-        folder: Where its artifacts are written. With a local store it is the artifact
-            folder itself, so that nothing is copied; else a staging folder from which
-            `publish` uploads.
+        run_id: The id that MLflow gave the run.
+        name: The name of the run, as the UI shows it.
+        folder: The folder in which artifacts are written. With a local store it is
+            the artifact folder itself, so that nothing is copied; else a staging folder
+            from which `publish` uploads.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class RunWriter:
         """Start a run, or continue one.
 
         Args:
-            experiment: Name of the MLflow experiment; made if it is not there.
-            name: Name of the run.
-            run_id: Of the run to continue.
-            tags: That a new run has from the first moment.
+            experiment: The name of the MLflow experiment, made if it is not there.
+            name: The name of the run.
+            run_id: The id of the run to continue; None starts a new one.
+            tags: Tags that a new run has from the first moment.
 
         Raises:
             StorageError: If the store cannot be opened or written.
@@ -84,7 +84,7 @@ class RunWriter:
         self._queue: list[Future[Any]] = []
 
     def _prepare_folder(self) -> None:
-        """Check that it can be written, and fetch what continuing builds upon."""
+        """Check that it can be written, and fetch what a continued run needs."""
         try:
             ensure_writable(self.folder)
         except StorageError:

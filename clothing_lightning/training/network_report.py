@@ -35,7 +35,7 @@ def describe_network(
     """Log MACs, FLOPs and receptive field, and write them layer by layer.
 
     Returns:
-        The report; None if it could not be made, which is told.
+        The report; None if it could not be made, of which the user is warned.
     """
     folder = run.folder / "reports"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,13 @@ def keep_first_field(
 ) -> None:
     """Store the effective receptive field that the network has before its training."""
     with _run_goes_on("effective receptive field"):
-        found = _field(model, data, report)
+        field = _field(model, data, report)
         np.savez_compressed(
             run.folder / "reports" / START,
-            heat=found.heat,
-            images=found.images,
-            position=found.position,
-            grid=found.grid,
+            heat=field.heat,
+            images=field.images,
+            position=field.position,
+            grid=field.grid,
         )
 
 
@@ -113,18 +113,18 @@ def _stored(file: Path) -> EffectiveField:
     def pair(values: NDArray[np.int64]) -> tuple[int, int]:
         return int(values[0]), int(values[1])
 
-    with np.load(file, allow_pickle=False) as found:
+    with np.load(file, allow_pickle=False) as stored:
         return EffectiveField(
-            found["heat"],
-            int(found["images"]),
-            pair(found["position"]),
-            pair(found["grid"]),
+            stored["heat"],
+            int(stored["images"]),
+            pair(stored["position"]),
+            pair(stored["grid"]),
         )
 
 
 @contextmanager
 def _run_goes_on(what: str) -> Iterator[None]:
-    """Tell what could not be reported, but do not end a training for it."""
+    """Warn of what could not be reported, but do not end a training for it."""
     try:
         yield
     except Exception as err:  # whatever an unusual network raises
