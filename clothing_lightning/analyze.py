@@ -38,14 +38,15 @@ Exit codes: 0 done, 2 something to put right (one message says what).
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        "python -m clothing_lightning.analyze",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "analyze", "BACKBONE [...] [options]", description=__doc__, epilog=EXAMPLES
     )
     add = parser.add_argument
-    add("backbone", nargs="+", help="timm's name, with or without a weight tag")
+    add(
+        "backbone",
+        nargs="+",
+        metavar="BACKBONE",
+        help="timm's name, with or without a weight tag",
+    )
     add(
         "--image-size",
         nargs="+",

@@ -11,26 +11,21 @@ from clothing_lightning.cli.command import CommandParser, claim_folder, run_comm
 from clothing_lightning.errors import ConfigError, RunError
 from clothing_lightning.metrics.registry import METRICS
 
-HELP = """\
-usage: python -m clothing_lightning.compare [RUN ...] [--experiment NAME ...] [options]
+DESCRIPTION = """\
+Ranks runs on the images that all of them were tested on, says which
+differences are real, what each model costs, and where they differ. One page,
+which needs no server.
 
-Ranks runs on the images that all of them were tested on, says which differences are
-real, what each model costs, and where they differ. One page, which needs no server.
-
-  ... compare --experiment clothing-dataset       all finished runs of an experiment
-  ... compare resnet18 efficientnet_lite0         runs by name, id or the start of one;
-                                                  without its seed a name means them all
-  ... compare --experiment clothing-dataset --filter "metrics.`test/accuracy` > 0.8"
-
-  --filter TEXT      take the runs of --experiment that meet it, in MLflow's own words
-  --rank-by WHAT     accuracy (default) or macro_f1
-  --latency          measure the time of one image in each network, here and now
-  --out FOLDER       where the results go; by default reports/<experiments and runs>/
-  --title TEXT       of the page
-  --no-log           do not keep the comparison as a run in MLflow
-
-Runs that differ by seed or fold alone are one model. Results: index.html (the page),
-comparison.md, comparison.csv (the ranking), pairs.csv (the tests of each two models).
+  ... compare --experiment clothing-dataset       all finished runs of it
+  ... compare resnet18 efficientnet_lite0         runs by name, id or the start
+                                                  of one; without its seed a
+                                                  name means them all
+  ... compare --experiment photos --filter "metrics.`test/accuracy` > 0.8"
+"""
+EPILOG = """\
+Runs that differ by seed or fold alone are one model. Results: index.html (the
+page), comparison.md, comparison.csv (the ranking), pairs.csv (the tests of each
+two models).
 Exit codes: 0 compared; 2 something to put right (one message says what); 130
 interrupted.
 """
@@ -50,13 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return run_command(argv, HELP, _compare)
+    return run_command(argv, _parser().format_help(), _compare)
 
 
 def _compare(words: list[str]) -> int:
-    if {"-h", "--help"} & set(words):
-        sys.stdout.write(HELP)
-        return 0
     options = _options(words)
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
 
@@ -127,21 +119,49 @@ def _nothing_to_compare(options: argparse.Namespace, remarks: list[str]) -> RunE
     )
 
 
-def _options(words: list[str]) -> argparse.Namespace:
-    parser = CommandParser(allow_abbrev=False, add_help=False, prog="compare")
-    parser.add_argument("runs", nargs="*")
-    parser.add_argument("--experiment", nargs="+", default=[])
-    parser.add_argument("--filter", default="")
-    parser.add_argument(
-        "--rank-by",
-        choices=[name for name, metric in METRICS.items() if metric.paired_test],
-        default="accuracy",
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "compare",
+        "[RUN ...] [--experiment NAME ...] [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
     )
-    parser.add_argument("--latency", action="store_true")
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--title", default="")
-    parser.add_argument("--no-log", action="store_true")
-    options = parser.parse_intermixed_args(words)
+    tested = [name for name, metric in METRICS.items() if metric.paired_test]
+    add = parser.add_argument
+    add("runs", nargs="*", metavar="RUN", help="a run's id, its start, or its name")
+    add(
+        "--experiment",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="all finished runs of MLflow's experiments",
+    )
+    add(
+        "--filter",
+        default="",
+        metavar="TEXT",
+        help="the runs of --experiment that meet it, in MLflow's own words",
+    )
+    add(
+        "--rank-by",
+        choices=tested,
+        default=tested[0],
+        help=f"{' or '.join(tested)} (default {tested[0]})",
+    )
+    add("--latency", action="store_true", help="time one image in each network, here")
+    add(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where the results go (default reports/<experiments and runs>/)",
+    )
+    add("--title", default="", metavar="TEXT", help="title of the page")
+    add("--no-log", action="store_true", help="keep no run of the comparison in MLflow")
+    return parser
+
+
+def _options(words: list[str]) -> argparse.Namespace:
+    options = _parser().parse_intermixed_args(words)
     if not (options.runs or options.experiment):
         raise ConfigError("no run is named. Give some, or --experiment NAME.")
     if "" in [*options.runs, *options.experiment]:

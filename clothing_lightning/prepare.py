@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
-from clothing_lightning.cli.command import claim_folder, run_command
+from clothing_lightning.cli.command import CommandParser, claim_folder, run_command
 from clothing_lightning.errors import (
     EXIT_INTERRUPTED,
     ConfigError,
@@ -15,37 +15,33 @@ from clothing_lightning.errors import (
     UserError,
 )
 
-HELP = """\
-usage: python -m clothing_lightning.prepare DATASET [--KEY VALUE ...]
-       python -m clothing_lightning.prepare EXPERIMENT.yaml [OVERLAY.yaml ...] [...]
+DESCRIPTION = """\
+Fetches a data set if there is nothing yet and it can be fetched, and looks at
+what would spoil a training: images that cannot be read, the same picture twice,
+with another label or on both sides of the split, sparse classes, sizes. Says
+what is to be done.
 
-Fetches a data set if there is nothing yet and it can be fetched, and looks at what
-would spoil a training: images that cannot be read, the same picture twice, with another
-label or on both sides of the split, sparse classes, sizes. Says what is to be done.
-
-  ... prepare clothing_dataset                    below $CLOTHING_DATA, else data/
+  ... prepare clothing_dataset               below $CLOTHING_DATA, else data/
   ... prepare clothing_dataset --root FOLDER --split.method grouped
-  ... prepare image_folder --root FOLDER          your own photos
-  ... prepare sample                              drawn images, to try it out
-  ... prepare experiments/resnet18.yaml           exactly what this one trains on
-
-Of this command
-  --out FOLDER       where the results go; by default audits/<data set>/
-  --json             print the findings as JSON
-
-Of the data set; 'prepare DATASET --help' lists them
-  --root FOLDER      where the images are
-  --download no      fetch nothing
-  --corrections FILE a CSV with path and label: right labels, or none to leave it out
-  --drop_duplicates  keep one of each set of identical files
+  ... prepare image_folder --root FOLDER     your own photos
+  ... prepare sample                         drawn images, to try it out
+  ... prepare experiments/resnet18.yaml      exactly what this one trains on
+"""
+EPILOG = """\
+options of the data set; 'prepare DATASET --help' lists them:
+  --root FOLDER         where the images are
+  --download no         fetch nothing
+  --corrections FILE    a CSV with path and label: right labels, or none to leave
+                        it out
+  --drop_duplicates     keep one of each set of identical files
   --split.method grouped|stratified|file|own
-  --on_unreadable    is always 'drop' here: what cannot be read is listed
+  --on_unreadable       is always 'drop' here: what cannot be read is listed
 
-Results: index.html (the page), audit.json, duplicates.csv, near_duplicates.csv and
-unreadable.csv, made anew by each audit; and corrections.csv for you to write into,
-which is never overwritten.
-Exit codes: 0 audited, whatever was found; 2 something to put right (one message says
-what); 130 interrupted.
+Results: index.html (the page), audit.json, duplicates.csv, near_duplicates.csv
+and unreadable.csv, made anew by each audit; and corrections.csv for you to write
+into, which is never overwritten.
+Exit codes: 0 audited, whatever was found; 2 something to put right (one message
+says what); 130 interrupted.
 """
 
 
@@ -58,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return run_command(argv, HELP, _prepare)
+    page = _parser().format_help()
+    return run_command(argv, page, _prepare, help_anywhere=False)
 
 
 def _prepare(words: list[str]) -> int:
@@ -103,11 +100,26 @@ def _split(words: list[str]) -> tuple[list[str], argparse.Namespace, list[str]]:
             f"{words[0]}: name the data set before the flags, such as prepare "
             "clothing_dataset. --help shows more."
         )
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("-h", "--help", action="store_true")
-    return names, *parser.parse_known_args(words[len(names) :])
+    return names, *_parser().parse_known_args(words[len(names) :])
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "prepare",
+        "DATASET [--KEY VALUE ...]\nEXPERIMENT.yaml ... [--KEY VALUE ...]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where the results go (default audits/<data set>/)",
+    )
+    add("--json", action="store_true", help="print the findings as JSON")
+    add("-h", "--help", action="store_true", help="show this, or a data set's options")
+    return parser
 
 
 @contextmanager

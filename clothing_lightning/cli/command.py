@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clothing_lightning.errors import (
     EXIT_INTERRUPTED,
@@ -25,7 +25,7 @@ class CommandParser(argparse.ArgumentParser):
     `run_command` prints the page and the messages of errors.
     """
 
-    def __init__(self, command: str, usage: str, **texts: str | None) -> None:
+    def __init__(self, command: str = "", usage: str = "", **texts: Any) -> None:
         """Describe a command.
 
         Args:
@@ -36,14 +36,14 @@ class CommandParser(argparse.ArgumentParser):
         """
         program = f"python -m clothing_lightning.{command}"
         indent = "\n" + " " * len("usage: ")
-        super().__init__(
-            prog=command,
-            usage=indent.join(f"{program} {line}" for line in usage.splitlines()),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-            add_help=False,
-            **texts,  # type: ignore[arg-type]
-        )
+        settings: dict[str, Any] = {
+            "prog": command,
+            "usage": indent.join(f"{program} {line}" for line in usage.splitlines()),
+            "formatter_class": argparse.RawDescriptionHelpFormatter,
+            "allow_abbrev": False,
+            "add_help": False,
+        }
+        super().__init__(**settings | texts)
 
     def error(self, message: str) -> NoReturn:
         """Raise what the user reads.
@@ -59,21 +59,26 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_command(
-    argv: Sequence[str] | None, usage: str, command: Callable[[list[str]], int]
+    argv: Sequence[str] | None,
+    help_page: str,
+    command: Callable[[list[str]], int],
+    *,
+    help_anywhere: bool = True,
 ) -> int:
     """Run a command; a user's mistake ends in its message and exit code 2.
 
     Args:
         argv: Words after the command's name; by default those of the process.
-        usage: The help page, which is shown on request or if there are no words.
+        help_page: The page that is shown on request, or if there are no words.
         command: Function that does the work with the words and gives the exit code.
+        help_anywhere: Whether ``--help`` behind other words asks for that page as well.
 
     Returns:
         The exit code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(usage)
+    if not words or {"-h", "--help"} & set(words if help_anywhere else words[:1]):
+        sys.stdout.write(help_page)
         return 0 if words else EXIT_USER_ERROR
     try:
         return command(words)
