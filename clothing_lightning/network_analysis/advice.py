@@ -10,37 +10,33 @@ def advice(report: NetworkReport) -> str:
     field = report.field.field
     if field is None:
         return "The field is not known, so there is nothing to advise."
-    size, stride, side = (
-        max(field.size_px),
-        max(field.stride_px),
-        max(report.image_size),
-    )
-    share = size / side
-    said = [
+    stride, side = max(field.stride_px), max(report.image_size)
+    share = max(field.size_px) / side
+    sentences = [
         f"A position of the features sees {times(field.size_px)} px, {share:.2g} "
         f"times the image's side, and the next one lies {stride} px further."
     ]
     if report.field.global_from:
-        said.append(
+        sentences.append(
             f"From {report.field.global_from} on it may depend on the whole image as "
             "well, so the window bounds the convolutions alone."
         )
-    said.append(
+    sentences.append(
         f"To enlarge it, add depth (one more 3x3 convolution at the end: +{2 * stride} "
         f"px, with dilation 2: +{4 * stride} px) or stride (each factor of 2 doubles "
         "what all later kernels add)."
     )
     earlier = _before_last_stride(report)
     if earlier is not None and earlier.field is not None:
-        said.append(
+        sentences.append(
             f"To shrink it, end earlier (--truncate {earlier.name}: "
             f"{times(earlier.field.size_px)} px) or take strides and dilation out."
         )
-    said.append(
+    sentences.append(
         f"Against the garment it shrinks with resolution: at {2 * side} px it would "
         f"span {share / 2:.2g} times the side."
     )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def _before_last_stride(report: NetworkReport) -> Layer | None:

@@ -63,23 +63,15 @@ def as_json(
     return json.dumps(entries)
 
 
+_LAYER_COLUMNS = (
+    *("name", "type", "input_shape", "output_shape", "kernel", "stride", "groups"),
+    *("filters", "params", "macs", "flops", "other_flops", "activation_bytes"),
+)
+
+
 def _layer(layer: Layer) -> dict[str, Any]:
-    return {
-        "name": layer.name,
-        "type": layer.type,
-        "input_shape": layer.input_shape,
-        "output_shape": layer.output_shape,
-        "kernel": layer.kernel,
-        "stride": layer.stride,
-        "groups": layer.groups,
-        "filters": layer.filters,
-        "params": layer.params,
-        "macs": layer.macs,
-        "flops": layer.flops,
-        "other_flops": layer.other_flops,
-        "activation_bytes": layer.activation_bytes,
-        "receptive_field_px": layer.field and layer.field.size_px,
-    }
+    entries = {column: getattr(layer, column) for column in _LAYER_COLUMNS}
+    return {**entries, "receptive_field_px": layer.field and layer.field.size_px}
 
 
 def _latency(entry: Latency) -> dict[str, Any]:

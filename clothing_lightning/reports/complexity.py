@@ -13,10 +13,9 @@ from clothing_lightning.reports import style
 from clothing_lightning.reports.receptive_field import by
 
 _NAME_COLUMNS = 44
-_PAD_IN = 0.15
 _ROW_IN = 0.27
 _BARS_IN = 1.45
-_TITLE_IN = 0.68  # with the headings of the panels
+_AROUND_IN = 0.85  # title and headings of the panels, with the gaps between them
 _LINE_IN = 0.18
 _COSTLIEST = 20
 _LEAST_STAGES, _MOST_STAGES = 4, 30
@@ -182,48 +181,29 @@ def _grouped(layers: Sequence[Layer], parts: int) -> list[Stage]:
 def _bars_figure(
     title: str, names: list[str], panels: list[_Panel], notes: list[str]
 ) -> Figure:
-    """Lay out panels of bars in inches, a row by name, with the names at the left."""
+    """Draw panels of bars side by side, a row by name, with the names at the left."""
     names_in = max(style.text_width_in(name, style.LABEL_PT) for name in names)
-    rows_in, notes_in = _ROW_IN * len(names), _LINE_IN * len(notes) + 2 * _PAD_IN
-    width_in = 3 * _PAD_IN + names_in + sum(panel.width_in for panel in panels)
-    height_in = _TITLE_IN + rows_in + notes_in
-    figure = Figure(figsize=(width_in, height_in))
-    left_in = 2 * _PAD_IN + names_in
-    for index, panel in enumerate(panels):
-        box_in = (left_in, notes_in, panel.width_in, rows_in)
-        sides = (width_in, height_in) * 2
-        place = [part / side for part, side in zip(box_in, sides, strict=True)]
-        axes = figure.add_axes((place[0], place[1], place[2], place[3]))
+    widths_in = [panel.width_in for panel in panels]
+    height_in = _AROUND_IN + _ROW_IN * len(names) + _LINE_IN * len(notes)
+    size_in = (names_in + sum(widths_in) + 0.5, height_in)
+    figure = Figure(figsize=size_in, layout="constrained")
+    every_axes = figure.subplots(1, len(panels), sharey=True, width_ratios=widths_in)
+    for axes, panel in zip(every_axes, panels, strict=True):
         _draw_bars(axes, panel)
-        axes.set_yticks(
-            range(len(names)), names if index == 0 else [], size=style.LABEL_PT
-        )
-        left_in += panel.width_in
-    left = _PAD_IN / width_in
-    top = 1 - _PAD_IN / height_in
-    figure.text(left, top, title, va="top", size=style.TITLE_PT, weight="bold")
-    for index, note in enumerate(notes):
-        y = (notes_in - _PAD_IN - _LINE_IN * index) / height_in
-        figure.text(left, y, note, va="top", size=style.SMALL_PT, color=style.MUTED)
+    every_axes[0].set_yticks(range(len(names)), names, size=style.LABEL_PT)
+    figure.suptitle(title, x=0.01, ha="left", size=style.TITLE_PT, weight="bold")
+    caption = {"size": style.SMALL_PT, "color": style.MUTED, "x": 0.01, "ha": "left"}
+    figure.supxlabel("\n".join(notes), **caption)
     return style.finished(figure)
 
 
 def _draw_bars(axes: Axes, panel: _Panel) -> None:
     rows = range(len(panel.values))
-    axes.barh(rows, panel.values, height=0.7, color=panel.colour)
+    bars = axes.barh(rows, panel.values, height=0.7, color=panel.colour)
     most = max(panel.values) or 1
     axes.set_xlim(0, most * panel.width_in / _BARS_IN)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    for row, value, text in zip(rows, panel.values, panel.texts, strict=True):
-        axes.annotate(
-            text,
-            (value, row),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            size=style.SMALL_PT,
-            color=style.INK,
-        )
+    axes.bar_label(bars, panel.texts, padding=3, size=style.SMALL_PT, color=style.INK)
     axes.set_title(panel.heading, loc="left", size=style.LABEL_PT, color=style.MUTED)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)

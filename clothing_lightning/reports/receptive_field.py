@@ -15,15 +15,12 @@ from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.network_analysis.layers import Layer
 from clothing_lightning.reports import style
 
-_WIDTH_IN = 6.4
-_PAD_IN = 0.15
-_LEFT_IN = 0.5
-_TITLE_IN = 0.42
-_TICKS_IN = 0.5
-_LEGEND_IN = 0.28
+_WIDTH_IN = 6.8
+_LEFT_IN = 0.65
+_AROUND_IN = 0.9  # title, ticks and legend
 _LINE_IN = 0.17
 _MARGIN = 0.02  # of the longer side of what is shown
-_CAPTION_COLUMNS = 96
+_CAPTION_COLUMNS = 92
 _NAME_COLUMNS = 50
 _IMAGE_COLOUR = "#cfe0ee"
 _OUTSIDE_COLOUR = "#f6f7f9"
@@ -113,11 +110,16 @@ def window_figure(photo: NDArray[np.uint8] | None, report: NetworkReport) -> Fig
     axes.add_patch(image)
     if photo is not None:
         extent = (0, width, height, 0)
-        axes.imshow(photo, extent=extent, interpolation="none", aspect="auto")
+        axes.imshow(photo, extent=extent, interpolation="none")
         image.set(fill=False, zorder=2)
     _draw_windows(axes, windows)
     _draw_strides(axes, report)
-    _write_around(figure, report.name, caption)
+    title = f"Receptive field: {style.shortened(report.name, _NAME_COLUMNS)}"
+    axes.set_title(title, loc="left", size=style.TITLE_PT, weight="bold")
+    axes.set_xlabel("\n".join(caption), loc="left", size=style.LABEL_PT)
+    figure.legend(
+        loc="outside lower left", ncols=4, frameon=False, fontsize=style.SMALL_PT
+    )
     return style.finished(figure)
 
 
@@ -168,37 +170,20 @@ def _windows(report: NetworkReport) -> list[tuple[int, int, int, int]]:
 
 
 def _canvas(boxes: NDArray[np.int64], caption_lines: int) -> tuple[Figure, Axes]:
-    """Axes that hold all boxes, in a figure with room for title, legend and caption.
-
-    Args:
-        boxes: Top, left, bottom and right of each, in pixels.
-        caption_lines: Their number.
-    """
+    """Axes to scale that hold all boxes: top, left, bottom and right of each."""
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     margin = _MARGIN * (high - low).max()
-    low, high = low - margin, high + margin
-    per_px = (_WIDTH_IN - _LEFT_IN - _PAD_IN) / (high - low).max()
-    height_in, width_in = (high - low) * per_px
-    below_in = _TICKS_IN + _caption_in(caption_lines) + _LEGEND_IN
-    total_in = below_in + height_in + _TITLE_IN
-    figure = Figure(figsize=(_WIDTH_IN, total_in))
-    place = (
-        _LEFT_IN / _WIDTH_IN,
-        below_in / total_in,
-        width_in / _WIDTH_IN,
-        height_in / total_in,
-    )
-    axes = figure.add_axes(place, xlim=(low[1], high[1]), ylim=(high[0], low[0]))
+    (top, left), (bottom, right) = low - margin, high + margin
+    height_in = (_WIDTH_IN - _LEFT_IN) * min(1, (bottom - top) / (right - left))
+    size_in = (_WIDTH_IN, height_in + _AROUND_IN + _LINE_IN * caption_lines)
+    figure = Figure(figsize=size_in, layout="constrained")
+    axes = figure.add_subplot(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     axes.set_facecolor(_OUTSIDE_COLOUR)
     axes.tick_params(labelsize=style.SMALL_PT, colors=style.MUTED)
-    axes.set_xlabel("pixels of the image", size=style.SMALL_PT, color=style.MUTED)
+    axes.set_anchor("W")
+    axes.set_ylabel("pixels of the image", size=style.SMALL_PT, color=style.MUTED)
     axes.spines[:].set_visible(False)
     return figure, axes
-
-
-def _caption_in(lines: int) -> float:
-    """Height of the caption, with the edge of the figure below it."""
-    return _PAD_IN + _LINE_IN * lines
 
 
 def _draw_windows(axes: Axes, windows: list[tuple[int, int, int, int]]) -> None:
@@ -236,33 +221,6 @@ def _draw_strides(axes: Axes, report: NetworkReport) -> None:
     ):
         lines.set(color=style.INK, linewidth=0.4, alpha=0.7, zorder=3)
         lines.set_path_effects([_STRIDE_HALO])
-
-
-def _write_around(figure: Figure, name: str, caption: list[str]) -> None:
-    width_in, height_in = figure.get_size_inches()
-    left = _PAD_IN / width_in
-    title = f"Receptive field: {style.shortened(name, _NAME_COLUMNS)}"
-    figure.text(
-        left,
-        1 - _PAD_IN / height_in,
-        title,
-        va="top",
-        size=style.TITLE_PT,
-        weight="bold",
-    )
-    caption_in = _caption_in(len(caption))
-    for index, line in enumerate(caption):
-        top = (caption_in - _LINE_IN * index) / height_in
-        figure.text(left, top, line, va="top", size=style.LABEL_PT, color=style.INK)
-    figure.legend(
-        loc="upper left",
-        bbox_to_anchor=(left, (caption_in + _LEGEND_IN) / height_in),
-        ncols=4,
-        frameon=False,
-        fontsize=style.SMALL_PT,
-        borderaxespad=0,
-        borderpad=0,
-    )
 
 
 def _draw_growth(axes: Axes, values: list[int], *, labelled: bool = False) -> None:

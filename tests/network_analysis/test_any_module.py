@@ -1,7 +1,9 @@
 """`analyze` of networks that nobody has prepared for it."""
 
 import copy
+import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 import timm
@@ -159,6 +161,16 @@ def test_as_text_it_says_what_the_network_sees_and_costs() -> None:
     assert "The costliest 10 of 68 layers" in text
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_the_lines_in_the_readme_print_that_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), flags=re.DOTALL)
+    (lines,) = (block for block in blocks if "network_analysis import" in block)
+    exec(lines, {"network": small_cnn()})
+    assert capsys.readouterr().out == f"{analyze(small_cnn())}\n"
 
 
 def test_ends_where_it_is_told_and_goes_on_from_there() -> None:
