@@ -11,7 +11,7 @@ from clothing_lightning.data.table import SPLITS, counts, group_overlap
 
 
 def audit(source: Source) -> Audit:
-    """Look for what would spoil a training or its evaluation."""
+    """Look for what would spoil a training on a data set, or its evaluation."""
     table = source.table
     sizes = source.inspected[["width", "height"]]
     images = table[["path", "label"]].join(sizes, on="path")
@@ -20,7 +20,7 @@ def audit(source: Source) -> Audit:
     identical = pd.Series(pd.factorize(table["sha256"])[0], table.index)
     nearly = _joined(identical, table, source.near.pairs)
     placed = "split" in table
-    found = Audit(
+    result = Audit(
         source=source,
         counts=counts(table) if placed else _class_counts(table),
         images=images,
@@ -32,15 +32,15 @@ def audit(source: Source) -> Audit:
         },
         groups_shared=group_overlap(table) if placed else {},
     )
-    return replace(found, issues=issues(found))
+    return replace(result, issues=issues(result))
 
 
 def leaked(table: pd.DataFrame, sets: "pd.Series[int]") -> dict[str, int]:
-    """Images of val and test that share a set with one of train.
+    """Count the images of val and test that share a set with an image of train.
 
     Args:
-        table: With ``split``.
-        sets: Number of the set of each row; alone in it or not.
+        table: An annotation table with ``split``.
+        sets: The number of the set that each row belongs to.
     """
     trained = set(sets[table["split"] == "train"])
     return {
@@ -105,13 +105,15 @@ def _pairs(
 
 
 def size_facts(images: pd.DataFrame) -> dict[str, float | str]:
-    """The distribution of the sizes of images.
+    """Describe the distribution of the sizes of images.
 
     Args:
-        images: ``width`` and ``height`` in pixels, ``short_px`` and ``ratio``.
+        images: A table of images with ``width`` and ``height`` in pixels, ``short_px``
+            and ``ratio``.
 
     Returns:
-        Smallest, median and largest size, and quantiles of the short side.
+        The smallest, median and largest size, quantiles of the short side, and the
+        largest ratio of long to short side.
     """
     area = (images["width"] * images["height"]).to_numpy()
     order = np.argsort(area, kind="stable")

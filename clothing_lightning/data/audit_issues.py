@@ -14,21 +14,21 @@ _NAMED = 5
 _CORRECT = "in corrections.csv"
 
 
-def issues(found: Audit) -> list[Issue]:
-    """Everything that is odd, what is to be put right first."""
-    return sorted(_issues(found), key=lambda issue: WEIGHTS.index(issue.weight))
+def issues(audit: Audit) -> list[Issue]:
+    """Return everything that an audit finds odd, the most important first."""
+    return sorted(_issues(audit), key=lambda issue: WEIGHTS.index(issue.weight))
 
 
-def _issues(found: Audit) -> Iterator[Issue]:
-    if found.source.split_error:
-        yield Issue("put right", "There is no split.", found.source.split_error)
-    yield from _unreadable(found.source.unreadable)
-    yield from _leaks(found)
-    yield from _copies(found)
-    yield from _class_issues(found)
-    yield from _size_issues(found)
-    yield from found.source.remarks
-    yield from _left_out(found.source.findings)
+def _issues(audit: Audit) -> Iterator[Issue]:
+    if audit.source.split_error:
+        yield Issue("put right", "There is no split.", audit.source.split_error)
+    yield from _unreadable(audit.source.unreadable)
+    yield from _leaks(audit)
+    yield from _copies(audit)
+    yield from _class_issues(audit)
+    yield from _size_issues(audit)
+    yield from audit.source.remarks
+    yield from _left_out(audit.source.findings)
 
 
 def _unreadable(unreadable: pd.DataFrame) -> Iterator[Issue]:
@@ -41,8 +41,8 @@ def _unreadable(unreadable: pd.DataFrame) -> Iterator[Issue]:
         )
 
 
-def _leaks(found: Audit) -> Iterator[Issue]:
-    identical, nearly = found.leaks["identical"], found.leaks["nearly"]
+def _leaks(audit: Audit) -> Iterator[Issue]:
+    identical, nearly = audit.leaks["identical"], audit.leaks["nearly"]
     if any(identical.values()):
         yield Issue(
             "put right",
@@ -59,9 +59,9 @@ def _leaks(found: Audit) -> Iterator[Issue]:
             f"Compare the pairs on the page; {_CORRECT}, list one of each without a "
             "label to leave it out.",
         )
-    shared = {name: share for name, share in found.groups_shared.items() if share}
+    shared = {name: share for name, share in audit.groups_shared.items() if share}
     if shared:
-        group = found.source.group_noun
+        group = audit.source.group_noun
         parts = [f"{share:.0%} of the {name}" for name, share in shared.items()]
         yield Issue(
             "look at",
@@ -72,8 +72,8 @@ def _leaks(found: Audit) -> Iterator[Issue]:
         )
 
 
-def _copies(found: Audit) -> Iterator[Issue]:
-    pairs = found.pairs
+def _copies(audit: Audit) -> Iterator[Issue]:
+    pairs = audit.pairs
     conflicts = pairs[pairs["labels_differ"]]
     same, near = (int((conflicts["identical"] == kind).sum()) for kind in (True, False))
     if same:
@@ -90,9 +90,9 @@ def _copies(found: Audit) -> Iterator[Issue]:
             "differently.",
             f"Compare them on the page, and write the right labels {_CORRECT}.",
         )
-    sets = found.duplicates["set"].nunique()
+    sets = audit.duplicates["set"].nunique()
     if sets:
-        more = len(found.duplicates) - sets
+        more = len(audit.duplicates) - sets
         yield Issue(
             "look at",
             f"{counted(more, 'image')} {_is(more)} a copy of another file "
@@ -107,7 +107,7 @@ def _copies(found: Audit) -> Iterator[Issue]:
             "same (near_duplicates.csv).",
             "Compare them on the page: is one a copy of the other?",
         )
-    looked_at, candidates = found.source.near.looked_at, found.source.near.candidates
+    looked_at, candidates = audit.source.near.looked_at, audit.source.near.candidates
     if looked_at < candidates:
         many = "more than a million" if candidates > 10**6 else f"{candidates:,}"
         yield Issue(
@@ -117,8 +117,8 @@ def _copies(found: Audit) -> Iterator[Issue]:
         )
 
 
-def _class_issues(found: Audit) -> Iterator[Issue]:
-    totals = found.counts.sum(axis=1)
+def _class_issues(audit: Audit) -> Iterator[Issue]:
+    totals = audit.counts.sum(axis=1)
     alike = pd.Series(totals.index.astype(str), totals.index)
     plain = alike.str.casefold().str.replace(r"[\W_]+", "", regex=True)
     twins = plain[(plain != "") & plain.duplicated(keep=False)].sort_values()
@@ -129,7 +129,7 @@ def _class_issues(found: Audit) -> Iterator[Issue]:
             f"If they mean the same, write one of the names {_CORRECT}.",
         )
     few = totals[totals < FEW_IMAGES].sort_values()
-    tested = found.counts.get("test", totals)
+    tested = audit.counts.get("test", totals)
     hardly = tested[(tested < FEW_TESTED) & ~tested.index.isin(few.index)]
     if len(few):
         named = [f"{label} ({count})" for label, count in few.items()]
@@ -160,8 +160,8 @@ def _class_issues(found: Audit) -> Iterator[Issue]:
         )
 
 
-def _size_issues(found: Audit) -> Iterator[Issue]:
-    short, size = found.images["short_px"], found.source.size_px
+def _size_issues(audit: Audit) -> Iterator[Issue]:
+    short, size = audit.images["short_px"], audit.source.size_px
     tiny, small = int((short < size / 2).sum()), int((short < size).sum())
     if tiny:
         suited = max(32, int(short.median()) // 32 * 32)
@@ -181,7 +181,7 @@ def _size_issues(found: Audit) -> Iterator[Issue]:
             f"than the network's {size} px.",
             "",
         )
-    long = int((found.images["ratio"] > ELONGATED).sum())
+    long = int((audit.images["ratio"] > ELONGATED).sum())
     if long:
         yield Issue(
             "look at",

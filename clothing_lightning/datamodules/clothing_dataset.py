@@ -44,8 +44,9 @@ class ClothingDataset(PhotoDataModule):
             root: Folder with ``images.csv`` and the images; by default
                 ``$CLOTHING_DATA/clothing-dataset``, else ``data/clothing-dataset``.
             exclude_labels: Labels to leave out.
-            download: If there is nothing at the root, fetch the public ``archive``
-                into it, or use ``kaggle``'s copy (needs the extra ``kaggle``).
+            download: What to do if there is nothing at the root: fetch the public
+                ``archive`` into it, or use ``kaggle``'s copy (which needs the extra
+                ``kaggle``).
             **kwargs: As in `PhotoDataModule`.
         """
         super().__init__(exclude_labels=exclude_labels, **kwargs)
@@ -117,11 +118,15 @@ experiments/overlays/sample.yaml to the command."""
 def read_images_csv(file: Path) -> "pd.DataFrame":
     """Read ``images.csv`` in the layout of the clothing dataset.
 
+    Args:
+        file: The path of ``images.csv``.
+
     Returns:
         The columns ``image``, ``label``, ``group`` and ``kids`` (bool).
 
     Raises:
-        DataError: If it is no CSV, a column is missing, or a name is not plain.
+        DataError: If the file is no CSV, lacks a column, or names an image by more
+            than letters, digits, ``.``, ``_`` and ``-``.
     """
     wanted = ["image", "sender_id", "label", "kids"]
     table = read_columns(file, wanted)[wanted]

@@ -28,7 +28,7 @@ def download_archive(root: Path, archive: Archive) -> None:
 
     Args:
         root: The folder to make; nothing is there yet, or an empty folder.
-        archive: Where it comes from.
+        archive: The archive on its server.
 
     Raises:
         DownloadError: If it cannot be fetched, is not safe to unpack, or is not whole.
@@ -60,10 +60,11 @@ def download_from_kaggle() -> Path:
     """Fetch Kaggle's copy into its own cache.
 
     Returns:
-        The folder that it lies in.
+        The folder of the data set.
 
     Raises:
-        DownloadError: If ``kagglehub`` is not installed, or it cannot be fetched.
+        DownloadError: If ``kagglehub`` is not installed, or the data set cannot be
+            fetched or is not whole.
     """
     folder = fetch_from_kaggle(
         KAGGLE_NAME,
@@ -83,15 +84,16 @@ def fetch_from_kaggle(dataset: str, who: str, otherwise: str) -> Path:
     """Fetch a data set into kagglehub's own cache.
 
     Args:
-        dataset: Kaggle's name of it, ``owner/name``.
-        who: The data module, for messages.
-        otherwise: What else the user can do if it fails.
+        dataset: The data set as Kaggle names it, ``owner/name``.
+        who: The name of the data module in messages.
+        otherwise: What else the user can do if the download fails.
 
     Returns:
-        The folder that it lies in.
+        The folder of the data set.
 
     Raises:
-        DownloadError: If ``kagglehub`` is not installed, or it cannot be fetched.
+        DownloadError: If ``kagglehub`` is not installed, or the data set cannot be
+            fetched.
     """
     try:
         import kagglehub
@@ -114,8 +116,8 @@ def count_images(root: Path, remedy: str) -> None:
     """Check that a data set is whole.
 
     Args:
-        root: The folder with its ``images.csv``.
-        remedy: What the message says to do where it is not.
+        root: The folder with ``images.csv``.
+        remedy: What the message tells the user to do if something is missing.
 
     Raises:
         DownloadError: If rows or images are missing.

@@ -31,12 +31,12 @@ LONG_SIDE = 300  # of low-resolution images, in pixels
 
 
 class Disagreement(NamedTuple):
-    """How far labels from names of folders are from the benchmark's.
+    """How often labels from names of folders differ from the benchmark's.
 
     Attributes:
-        share: Of the images whose two labels differ, from 0 to 1.
-        pairs: Which they are: ``benchmark``, ``folder_name`` and the number of
-            ``images``, most first.
+        share: The share of images whose two labels differ, from 0 to 1.
+        pairs: Pairs of differing labels, ``benchmark`` and ``folder_name``, with their
+            number of ``images``, the most frequent first.
     """
 
     share: float
@@ -80,17 +80,19 @@ class DeepFashion(PhotoDataModule):
         Args:
             root: Folder with the annotations and the images; by default
                 ``$CLOTHING_DATA/deepfashion``, else ``data/deepfashion``.
-            resolution: ``low``: ``img``; ``high``: ``img_highres``; ``auto``:
-                whichever is there.
-            labels: ``benchmark``: the category; ``folder_name``: the last word of the
-                name of the garment's folder (``Reindeer_Pattern_Sweater`` is a
-                Sweater), as some have used it, though it is not always the category.
+            resolution: The folder of images: ``low`` is ``img``, ``high`` is
+                ``img_highres``, and ``auto`` whichever is there.
+            labels: What the label is: ``benchmark`` takes the category;
+                ``folder_name`` the last word of the name of the garment's folder
+                (``Reindeer_Pattern_Sweater`` is a Sweater), as some have used it,
+                though it is not always the category.
             crop: ``bbox`` cuts each image to the garment's box.
-            margin: Share of the box's sides to add at each side of it.
+            margin: The share of the box's width (height) that is added on the left
+                and right (at the top and bottom) of it.
             **kwargs: As in `PhotoDataModule`.
 
         Raises:
-            ConfigError: If the margin is negative or no number.
+            ConfigError: If the margin is negative or not finite.
         """
         super().__init__(**kwargs)
         if not 0 <= margin < math.inf:
@@ -105,7 +107,7 @@ class DeepFashion(PhotoDataModule):
         self.margin = margin
 
     def annotations(self) -> Annotations:
-        """Read the lists.
+        """Read the lists of images, categories, splits and, where needed, boxes.
 
         Raises:
             DatasetNotFoundError: If a list or the images are not there.
@@ -141,7 +143,7 @@ class DeepFashion(PhotoDataModule):
         return Annotations(root, table.reset_index(drop=True), findings)
 
     def remarks(self) -> list[tuple[str, str]]:
-        """How far the two kinds of labels disagree."""
+        """State how often the two kinds of labels disagree."""
         share, pairs = self.label_disagreement()
         if pairs.empty:
             return []
@@ -186,20 +188,20 @@ class DeepFashion(PhotoDataModule):
         return table
 
     def _image_folder(self, root: Path) -> Path:
-        found = image_folders(root)
-        if self.resolution == "auto" and len(found) == 2:
+        folders = image_folders(root)
+        if self.resolution == "auto" and len(folders) == 2:
             raise ConfigError(
                 f"DeepFashion: '{root}' has images of both resolutions. Choose by "
                 "--data.init_args.resolution=low or =high."
             )
-        chosen = next(iter(found), "low")
-        chosen = chosen if self.resolution == "auto" else self.resolution
-        if chosen not in found:
+        automatic = self.resolution == "auto"
+        chosen = next(iter(folders), "low") if automatic else self.resolution
+        if chosen not in folders:
             raise DatasetNotFoundError(
                 f"DeepFashion: '{root / IMAGE_FOLDERS[chosen]}' is not there, or has "
                 f"no folders of images. {GET_IT}"
             )
-        return found[chosen]
+        return folders[chosen]
 
     def _scaled(
         self, root: Path, table: "pd.DataFrame", *, highres: bool

@@ -20,16 +20,16 @@ def read_list(file: Path, columns: Sequence[str]) -> "pd.DataFrame":
     """Read a list file.
 
     Args:
-        file: Text in UTF-8, with or without a byte order mark, with any line ends.
-        columns: What the columns are to be called, as many as the header has; they
-            are divided by spaces, of which only the first column may hold any.
+        file: A text in UTF-8, with or without a byte order mark, with any line ends.
+        columns: The names that the columns are given, as many as the header has. Only
+            cells of the first column may hold spaces.
 
     Returns:
-        All cells as text.
+        A table with all cells as text.
 
     Raises:
-        DataError: If it is no text, count or header is missing, or rows are not as
-            many or as long as these say.
+        DataError: If the file is no text, lacks its count or header, or has another
+            number of rows or columns than these say.
     """
     lines = _lines(file)
     count, header = lines[0].as_py(), lines[1].as_py()
@@ -96,15 +96,17 @@ def read_categories(cloth: Path, images: Path) -> "pd.DataFrame":
     """Read the category of each image.
 
     Args:
-        cloth: ``list_category_cloth.txt``: names, which ids count from 1.
-        images: ``list_category_img.txt``: paths ``img/<garment>/<photo>``, and ids.
+        cloth: ``list_category_cloth.txt``, the names of categories, whose ids count
+            from 1.
+        images: ``list_category_img.txt``, paths ``img/<garment>/<photo>`` and ids.
 
     Returns:
-        The columns ``path``, ``group`` (the garment's folder) and ``label``.
+        A table with the columns ``path``, ``group`` (the garment's folder) and
+        ``label``.
 
     Raises:
-        DataError: If a file is malformed, names an image twice or one that lies
-            elsewhere, or an id that no category has.
+        DataError: If a file is malformed, names an image twice or outside of ``img``,
+            or has an id that no category has.
     """
     names = read_list(cloth, ("category_name", "category_type"))["category_name"]
     table = read_list(images, ("path", "id"))
@@ -141,16 +143,16 @@ def read_partition(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
 
     Args:
         file: ``list_eval_partition.txt``.
-        paths: Of the images that it must hold.
+        paths: The paths of the images that the file must hold.
 
     Returns:
-        ``train``, ``val`` or ``test`` of each path.
+        ``train``, ``val`` or ``test`` for each path.
 
     Raises:
-        DataError: If it is malformed, lacks an image or names another part.
+        DataError: If the file is malformed, lacks an image or names another split.
     """
-    found = read_list(file, ("path", "split"))
-    split = _of_each(file, found, paths)["split"]
+    rows = read_list(file, ("path", "split"))
+    split = _of_each(file, rows, paths)["split"]
     odd = split[~split.isin(SPLITS)]
     if not odd.empty:
         raise DataError(
@@ -166,17 +168,17 @@ def read_boxes(file: Path, paths: "pd.Series[str]") -> "pd.DataFrame":
 
     Args:
         file: ``list_bbox.txt``.
-        paths: Of the images that it must hold.
+        paths: The paths of the images that the file must hold.
 
     Returns:
-        ``left``, ``top``, ``right``, ``bottom`` of each path, in pixels of the
+        ``left``, ``top``, ``right``, ``bottom`` for each path, in pixels of the
         low-resolution image.
 
     Raises:
-        DataError: If it is malformed, lacks an image or a box is empty.
+        DataError: If the file is malformed, lacks an image or has an empty box.
     """
-    found = read_list(file, ("path", *BOX))
-    texts = _of_each(file, found, paths)
+    rows = read_list(file, ("path", *BOX))
+    texts = _of_each(file, rows, paths)
     whole = texts[BOX].apply(lambda column: column.str.fullmatch(r"-?[0-9]{1,6}"))
     boxes = texts[BOX].where(whole, "0").astype("int64")
     sound = (boxes["right"] > boxes["left"]) & (boxes["bottom"] > boxes["top"])
@@ -192,11 +194,11 @@ def read_boxes(file: Path, paths: "pd.Series[str]") -> "pd.DataFrame":
 
 
 def _of_each(
-    file: Path, found: "pd.DataFrame", paths: "pd.Series[str]"
+    file: Path, rows: "pd.DataFrame", paths: "pd.Series[str]"
 ) -> "pd.DataFrame":
     """Put rows into the order of ``paths``; what is not among these is left out."""
-    refuse_repeats(file, found["path"], "Get it again.")
-    placed = found.set_index("path").reindex(paths).reset_index()
+    refuse_repeats(file, rows["path"], "Get it again.")
+    placed = rows.set_index("path").reindex(paths).reset_index()
     placed.index = paths.index
     absent = paths[placed.isna().any(axis=1)]
     if not absent.empty:
@@ -214,13 +216,14 @@ def grown(
 
     Args:
         boxes: ``left``, ``top``, ``right``, ``bottom`` in pixels.
-        margin: Share of a box's width (height) to add on the left and right (top and
-            bottom) each.
-        scale: Pixels of the image that one pixel of the box is; one number, or one
-            for each box.
+        margin: The share of a box's width (height) that is added on the left and
+            right (at the top and bottom) of it.
+        scale: How many pixels of the image one pixel of the box is: one number for
+            all boxes, or one for each.
 
     Returns:
-        Whole pixels, outwards; not below 0, but maybe beyond the image.
+        The boxes in whole pixels, rounded outwards; not below 0, but maybe beyond the
+        image.
     """
     import numpy as np
 

@@ -23,12 +23,12 @@ def find_list(root: Path, name: str, *, first: Path | None = None) -> Path:
     """Find a list file in any spelling of its folder.
 
     Args:
-        root: Of the data set.
-        name: Of the file.
+        root: The folder of the data set.
+        name: The name of the list file.
         first: A folder to look into before all others.
 
     Raises:
-        DatasetNotFoundError: If it is nowhere.
+        DatasetNotFoundError: If there is no such file in any of the folders.
     """
     named = [folder for spelling in LIST_FOLDERS for folder in _inside(root, spelling)]
     for folder in (*([first] if first else []), *named, root):
@@ -46,22 +46,22 @@ def image_folders(root: Path) -> dict[str, Path]:
     Returns:
         The folders of garments by resolution, ``low`` or ``high``.
     """
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for top in (root, *_inside(root, "img")):
         for resolution, name in IMAGE_FOLDERS.items():
             for folder in _inside(top, name):
                 if _has_garments(folder):
-                    found.setdefault(resolution, folder)
-    return found
+                    folders.setdefault(resolution, folder)
+    return folders
 
 
 def _inside(folder: Path, name: str) -> list[Path]:
-    """Folders of this name in lower or upper case."""
+    """List the folders of this name in lower or upper case."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
         named = [entry.name for entry in entries if entry.name.lower() == name]
-    return [folder / found for found in sorted(named) if (folder / found).is_dir()]
+    return [path for path in map(folder.joinpath, sorted(named)) if path.is_dir()]
 
 
 def _has_garments(folder: Path) -> bool:
@@ -78,14 +78,14 @@ def photos_below(folder: Path) -> set[str]:
     Raises:
         DataError: If a folder cannot be listed.
     """
-    found: set[str] = set()
+    listed: set[str] = set()
     try:
         with os.scandir(folder) as garments:
             for garment in garments:
                 if garment.is_dir():
                     with os.scandir(garment.path) as photos:
                         names = [f"{garment.name}/{photo.name}" for photo in photos]
-                    found.update(name for name in names if name.endswith(".jpg"))
+                    listed.update(name for name in names if name.endswith(".jpg"))
     except OSError as err:
         raise DataError(f"{err.filename}: cannot be listed ({err.strerror}).") from err
-    return found
+    return listed

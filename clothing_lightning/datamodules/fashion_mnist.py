@@ -52,9 +52,9 @@ class FashionMNIST(PhotoDataModule):
 
         Args:
             root: Folder with the four files; by default
-                ``$CLOTHING_DATA/fashion-mnist``, else ``data/fashion-mnist``, else that
-                of Debian's package ``dataset-fashion-mnist``.
-            download: Fetch into the root what is not there.
+                ``$CLOTHING_DATA/fashion-mnist``, else ``data/fashion-mnist``, else the
+                folder of Debian's package ``dataset-fashion-mnist``.
+            download: Whether to fetch files into the root that are not there.
             **kwargs: As in `PhotoDataModule`.
         """
         super().__init__(**kwargs)
@@ -66,7 +66,7 @@ class FashionMNIST(PhotoDataModule):
 
         Raises:
             DatasetNotFoundError: If a file is not there.
-            DownloadError: If one is to be fetched and cannot be.
+            DownloadError: If a file is to be fetched and cannot be.
             DataError: If a file is damaged or not the published one, or unpacked images
                 have gone.
             StorageError: If the images cannot be written.
@@ -108,9 +108,9 @@ def _listed(unpacked: Path) -> Annotations:
         annotations = read_tree(unpacked)
     except DataError as err:
         raise DataError(f"FashionMNIST: {err} {remedy}") from err
-    if (found := len(annotations.table)) != expected:
+    if (number := len(annotations.table)) != expected:
         raise DataError(
-            f"FashionMNIST: of {expected:,} unpacked images {found:,} are there. "
+            f"FashionMNIST: of {expected:,} unpacked images {number:,} are there. "
             f"{remedy}"
         )
     return annotations

@@ -25,13 +25,13 @@ Bytes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 class IdxFile(NamedTuple):
-    """What a file has to be.
+    """A file of Fashion-MNIST as it has to be.
 
     Attributes:
-        name: Without ``.gz``.
-        shape: Of the content.
-        sha256: Of what is packed; Debian packs it anew.
-        gz_sha256: Of the packed file as its authors publish it.
+        name: The name of the file without ``.gz``.
+        shape: The dimensions of the content.
+        sha256: The digest of the unpacked file, which Debian packs anew.
+        gz_sha256: The digest of the packed file as its authors publish it.
     """
 
     name: str
@@ -85,7 +85,7 @@ def read_idx(folder: Path, file: IdxFile) -> Bytes:
     No more is unpacked than there should be, whatever the file holds.
 
     Raises:
-        DataError: If it is damaged, or its content is another.
+        DataError: If the file is damaged, or has another content.
     """
     path = folder / f"{file.name}.gz"
     header = struct.pack(f">HBB{len(file.shape)}I", 0, 8, len(file.shape), *file.shape)
@@ -104,14 +104,14 @@ def read_idx(folder: Path, file: IdxFile) -> Bytes:
             f"{REPLACE}"
         )
     if len(content) != size:
-        found = f"{len(content):,}" if len(content) < size else f"more than {size:,}"
+        actual = f"{len(content):,}" if len(content) < size else f"more than {size:,}"
         raise DataError(
-            f"{path}: unpacks to {found} bytes, expected {size:,}. {REPLACE}"
+            f"{path}: unpacks to {actual} bytes, expected {size:,}. {REPLACE}"
         )
-    found = hashlib.sha256(content).hexdigest()
-    if found != file.sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
         raise DataError(
-            f"{path}: the SHA-256 of what it unpacks to is {found}, expected "
+            f"{path}: the SHA-256 of what it unpacks to is {digest}, expected "
             f"{file.sha256}. Is it MNIST, of digits? {REPLACE}"
         )
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(file.shape)
@@ -127,9 +127,9 @@ def unpack(source: Path, target: Path, classes: Sequence[str]) -> None:
     """Write all images as ``target/{train,test}/<class>/<number>.png``.
 
     Args:
-        source: Folder with the packed files.
-        target: Appears when all is written.
-        classes: Names of folders, in label order.
+        source: The folder with the packed files.
+        target: The folder to make; it appears when all images are written.
+        classes: The names of the folders of classes, in label order.
 
     Raises:
         DataError: If a file is damaged or not the expected one.
@@ -167,7 +167,7 @@ def unpack(source: Path, target: Path, classes: Sequence[str]) -> None:
 def _images(
     source: Path, split: str, classes: Sequence[str]
 ) -> Iterator[tuple[str, Bytes]]:
-    """Name and pixels of each image."""
+    """Yield the path and the pixels of each image."""
     images, labels = (read_idx(source, file) for file in FILES[split])
     for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
         yield f"{split}/{classes[label]}/{number:05}.png", pixels
@@ -180,7 +180,7 @@ def png(pixels: Bytes) -> bytes:
     runs on the same images are told from others.
 
     Args:
-        pixels: ``[H, W]``, less than 64 KiB.
+        pixels: The image, ``[H, W]``, less than 64 KiB.
     """
     height, width = pixels.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # 0: not filtered

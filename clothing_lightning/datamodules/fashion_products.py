@@ -54,11 +54,11 @@ class FashionProducts(PhotoDataModule):
         Args:
             root: Folder with ``styles.csv`` and ``images``; by default
                 ``$CLOTHING_DATA/fashion-products``, else ``data/fashion-products``.
-            label_column: The column of ``styles.csv`` that is learned.
+            label_column: The column of ``styles.csv`` that holds the labels.
             min_images_per_class: Leave out classes with fewer images than this; a
                 class with as many stays.
-            download: ``kaggle``: if there is nothing at the root, use Kaggle's small
-                set (needs the extra ``kaggle``).
+            download: ``kaggle`` uses Kaggle's small set (which needs the extra
+                ``kaggle``) if there is nothing at the root.
             **kwargs: As in `PhotoDataModule`.
         """
         super().__init__(min_images_per_class=min_images_per_class, **kwargs)
@@ -71,7 +71,7 @@ class FashionProducts(PhotoDataModule):
 
         Raises:
             DatasetNotFoundError: If there is no such file, or no folder of images.
-            DownloadError: If it is to be fetched and cannot be.
+            DownloadError: If the data set is to be fetched and cannot be.
             DataError: If the file is malformed, or no row has an image.
         """
         root = self._find_root()
@@ -125,7 +125,7 @@ fashion-products."""
 
 
 def _products(table: "pd.DataFrame") -> list[str]:
-    """Names of products without their colours; the id where nothing else is left."""
+    """Return names without colours, or the id where nothing else is left."""
     names = zip(
         table["productDisplayName"], table["baseColour"], table["id"], strict=True
     )

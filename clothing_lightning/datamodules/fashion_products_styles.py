@@ -30,13 +30,14 @@ def read_styles(file: Path) -> "pd.DataFrame":
     name. Each line is a row, whatever quotes it holds.
 
     Args:
-        file: In UTF-8, or in Latin-1 if nothing but names needs it.
+        file: The path of ``styles.csv``, in UTF-8, or in Latin-1 if no column but that
+            of names needs it.
 
     Returns:
-        The columns of the file as text; ``NA`` and what is missing are empty.
+        The columns of the file as text; ``NA`` and missing cells are empty.
 
     Raises:
-        DataError: If it is no such table, an id is no number, or is there twice.
+        DataError: If the file is no such table, or an id is no number or listed twice.
     """
     import pandas as pd
 

@@ -42,15 +42,16 @@ class ImageFolder(PhotoDataModule):
         """Describe the data; nothing is read yet.
 
         Args:
-            root: Folder of the photos; with a table by default the table's folder.
+            root: The folder of the photos; by default the folder of the table.
             table: A CSV that names the photos, instead of folders named by classes.
-            path_column: Its column of paths, relative to the root.
-            label_column: Its column of labels.
-            group_column: Its column of groups: who or what must not straddle a split.
-                ``null`` if there is none, even where one is called so.
-            split_column: Its column of splits, likewise.
-            name: Of the data set, as experiments in MLflow are called; by default that
-                of the root.
+            path_column: The table's column of paths, relative to the root.
+            label_column: The table's column of labels.
+            group_column: The table's column of groups: who or what must not straddle a
+                split. ``null`` if there is none, even where a column is called so.
+            split_column: The table's column of splits; ``null`` if there is none, even
+                where a column is called so.
+            name: The name of the data set, and of experiments in MLflow; by default
+                the name of the root.
             **kwargs: As in `PhotoDataModule`.
 
         Raises:

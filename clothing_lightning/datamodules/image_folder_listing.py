@@ -16,7 +16,12 @@ IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
 
 
 class Listing(NamedTuple):
-    """Paths of images, and of folders in order, relative to the root."""
+    """The content of a folder.
+
+    Attributes:
+        images: Paths of images, relative to the root.
+        folders: Paths of folders, relative to the root, in order.
+    """
 
     images: list[str]
     folders: list[str]
@@ -26,7 +31,7 @@ class Tree:
     """Lists folders below a root, and counts what it leaves out.
 
     Attributes:
-        findings: The counts.
+        findings: How many files and links were left out, by the reason.
     """
 
     def __init__(self, root: Path) -> None:
@@ -42,8 +47,8 @@ class Tree:
             folder: Path relative to the root; empty for the root itself.
 
         Raises:
-            DataError: If it cannot be listed, a name is not UTF-8, or an image is a
-                link that leads out of the root.
+            DataError: If the folder cannot be listed, a name is not UTF-8, or an image
+                is a link that leads out of the root.
         """
         if folder not in self._listed:
             self._listed[folder] = self._list(folder)
@@ -82,7 +87,7 @@ class Tree:
         return direct + nested
 
     def _is_image(self, entry: "os.DirEntry[str]", path: str) -> bool:
-        """Whether to take it; counted if not."""
+        """Tell whether an entry is an image to take, and count it if not."""
         link = entry.is_symlink()
         # Not the entry's own test, which fails on a link to itself.
         if link and os.path.isdir(entry.path):  # noqa: PTH112
@@ -121,11 +126,11 @@ def require_inside(root: Path, path: str) -> None:
     """Refuse a path that leads out of a folder.
 
     Args:
-        root: The folder.
-        path: Relative to it.
+        root: The folder that must hold the path.
+        path: The path, relative to the folder.
 
     Raises:
-        DataError: If it leads out by links.
+        DataError: If the path leads out of the folder by links.
     """
     real = os.path.realpath(root)
     target = os.path.realpath(os.path.join(real, path))  # noqa: PTH118  many

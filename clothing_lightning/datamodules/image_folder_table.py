@@ -22,9 +22,14 @@ OURS = frozenset({"sha256", "label_before", "reason"})
 
 
 class Columns(NamedTuple):
-    """Names of the columns; None where there is none.
+    """Names of the columns of a table of images.
 
-    Groups and splits are optional under their usual names alone.
+    Attributes:
+        path: The column of paths.
+        label: The column of labels.
+        group: The column of groups; None if there is none. Only a column of the usual
+            name may be missing.
+        split: The column of splits, to which the same applies.
     """
 
     path: str = "path"
@@ -37,14 +42,14 @@ def read_table(file: Path, root: Path, columns: Columns) -> Annotations:
     """Read a CSV of labelled images; which of them are there is checked.
 
     Args:
-        file: In UTF-8, separated by commas.
-        root: The folder that its paths are relative to.
-        columns: What its columns are called; further ones are kept, as far as their
+        file: A CSV in UTF-8, separated by commas.
+        root: The folder that paths in the table are relative to.
+        columns: The names of its columns; further columns are kept, as far as their
             names have no meaning of their own in an annotation table.
 
     Raises:
-        DataError: If it is no such table, a path leads out of the root, a split has
-            another name, or no row has an image.
+        DataError: If the file is no such table, a path leads out of the root, a split
+            has another name, or no row has an image.
     """
     table = _read(file, columns)
     _normalise(table, file)
@@ -95,16 +100,16 @@ def _read(file: Path, columns: Columns) -> "pd.DataFrame":
     if table.empty:
         raise DataError(f"{file}: has no rows. Each image takes one.")
     table[slices] = table[slices].fillna("")
-    found = table[[*wanted.values(), *slices]]
-    return found.set_axis([*wanted, *slices], axis=1)
+    kept = table[[*wanted.values(), *slices]]
+    return kept.set_axis([*wanted, *slices], axis=1)
 
 
 def _wanted(file: Path, there: list[str], columns: Columns) -> dict[str, str]:
-    """Columns of the file by our names for them."""
+    """Return the columns of the file by our names for them."""
     wanted: dict[str, str] = {}
-    if len(there) == 1 and (found := re.search("[;\t]", there[0])):
+    if len(there) == 1 and (other := re.search("[;\t]", there[0])):
         raise DataError(
-            f"{file}: its cells are divided by {found[0]!r}, expected commas. Save it "
+            f"{file}: its cells are divided by {other[0]!r}, expected commas. Save it "
             "with commas."
         )
     for ours, theirs in columns._asdict().items():

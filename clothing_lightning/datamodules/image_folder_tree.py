@@ -36,7 +36,7 @@ def read_tree(root: Path) -> Annotations:
     same class as what others wrote.
 
     Args:
-        root: A folder.
+        root: The folder that holds the folders of classes or of splits.
 
     Raises:
         DataError: If the folders are laid out in another way, one cannot be listed, a
@@ -66,7 +66,7 @@ def read_tree(root: Path) -> Annotations:
 
 
 def _parts(tree: Tree) -> dict[str, str]:
-    """Folders of classes by split; the root alone where it has no splits."""
+    """Return the folders of classes by split; the root alone without splits."""
     folders = tree.entries("").folders
     named = [name for name in folders if name.lower() in SPLIT_NAMES]
     others = [name for name in folders if name not in named]

@@ -19,64 +19,64 @@ _STYLES = {"put right": "bold red", "look at": "bold yellow", "know": "bold"}
 _CLASSES = 12
 
 
-def as_json(found: Audit) -> dict[str, Any]:
-    """All numbers and sentences; tables are in the CSV files beside."""
-    source = found.source
+def as_json(audit: Audit) -> dict[str, Any]:
+    """Return the numbers and sentences of an audit, without its tables."""
+    source = audit.source
     return {
         "dataset": source.name,
         "root": source.root,
-        "images": len(found.images),
-        "classes": len(found.counts),
+        "images": len(audit.images),
+        "classes": len(audit.counts),
         "split_error": source.split_error or None,
         "counts": {
             str(label): {str(split): int(count) for split, count in row.items()}
-            for label, row in found.counts.iterrows()
+            for label, row in audit.counts.iterrows()
         },
-        "sizes": size_facts(found.images),
+        "sizes": size_facts(audit.images),
         "network_size_px": source.size_px,
         "unreadable": len(source.unreadable),
-        "identical_sets": int(found.duplicates["set"].nunique()),
-        "identical_copies": len(found.duplicates) - found.duplicates["set"].nunique(),
-        "near_duplicate_pairs": len(found.near_table),
-        "pairs_with_different_labels": int(found.pairs["labels_differ"].sum()),
+        "identical_sets": int(audit.duplicates["set"].nunique()),
+        "identical_copies": len(audit.duplicates) - audit.duplicates["set"].nunique(),
+        "near_duplicate_pairs": len(audit.near_table),
+        "pairs_with_different_labels": int(audit.pairs["labels_differ"].sum()),
         "look_alikes": source.near.candidates,
         "look_alikes_compared": source.near.looked_at,
-        "also_in_train": found.leaks,
-        "group_also_in_train": found.groups_shared,
+        "also_in_train": audit.leaks,
+        "group_also_in_train": audit.groups_shared,
         "left_out": {name: int(count) for name, count in source.findings.items()},
         "issues": [
             {"weight": issue.weight, "what": issue.what, "todo": issue.todo}
-            for issue in found.issues
+            for issue in audit.issues
         ],
     }
 
 
-def json_text(found: Audit) -> str:
-    """The same as text that is fit for a file."""
-    return json.dumps(as_json(found), indent=2, ensure_ascii=False) + "\n"
+def json_text(audit: Audit) -> str:
+    """Return `as_json` as the text of a file."""
+    return json.dumps(as_json(audit), indent=2, ensure_ascii=False) + "\n"
 
 
-def summary(found: Audit) -> str:
-    """Name, number of images and classes, and how they are divided, in a line."""
-    parts = ", ".join(f"{count:,} {name}" for name, count in found.counts.sum().items())
-    line = f"{found.source.name}: {len(found.images):,} images in {len(found.counts)}"
-    return f"{line} classes" + (f" ({parts})" if "train" in found.counts else "")
+def summary(audit: Audit) -> str:
+    """Return the name, the number of images and classes, and the splits in a line."""
+    parts = ", ".join(f"{count:,} {name}" for name, count in audit.counts.sum().items())
+    line = f"{audit.source.name}: {len(audit.images):,} images in {len(audit.counts)}"
+    return f"{line} classes" + (f" ({parts})" if "train" in audit.counts else "")
 
 
-def show(found: Audit, page: str, command: str) -> None:
+def show(audit: Audit, page: str, command: str) -> None:
     """Print what was found, the most important first.
 
     Args:
-        found: The audit.
-        page: Where the page lies.
-        command: What to run next.
+        audit: The audit to print.
+        page: The path of its page.
+        command: What to run next; empty if there is nothing.
     """
     console = Console(highlight=False, soft_wrap=False)
     # Names come from files, and what looks like markup in them is none.
-    console.print(Text(summary(found), "bold"))
-    console.print(Text(found.source.root, "dim"), overflow="fold")
+    console.print(Text(summary(audit), "bold"))
+    console.print(Text(audit.source.root, "dim"), overflow="fold")
     for weight in WEIGHTS:
-        chosen = [issue for issue in found.issues if issue.weight == weight]
+        chosen = [issue for issue in audit.issues if issue.weight == weight]
         if chosen:
             console.print(Text(f"\n{HEADINGS[weight]}", _STYLES[weight]))
         for issue in chosen:
@@ -85,35 +85,35 @@ def show(found: Audit, page: str, command: str) -> None:
             if issue.todo:
                 lines.add_row("", Text(issue.todo, "cyan"))
             console.print(lines)
-    if not any(issue.weight != "know" for issue in found.issues):
+    if not any(issue.weight != "know" for issue in audit.issues):
         console.print(Text("\nNothing is to be put right.", "bold green"))
     console.print()
-    console.print(_class_table(found))
-    console.print(Text(_size_line(found)))
+    console.print(_class_table(audit))
+    console.print(Text(_size_line(audit)))
     console.print(Text(f"\nPage: {page}"), soft_wrap=True)
     if command:
         console.print(Text(f"Next: {command}"), soft_wrap=True)
 
 
-def _class_table(found: Audit) -> Table:
+def _class_table(audit: Audit) -> Table:
     """The largest classes and the smallest one."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=30)
-    for name in found.counts.columns:
+    for name in audit.counts.columns:
         table.add_column(str(name), justify="right")
-    total = found.counts.sum(axis=1).sort_values(ascending=False, kind="stable")
+    total = audit.counts.sum(axis=1).sort_values(ascending=False, kind="stable")
     shown = total.index if len(total) <= _CLASSES else total.index[: _CLASSES - 1]
     for label in [*shown, *total.index[-1:].difference(shown)]:
         if len(total) > _CLASSES and label == total.index[-1]:
             hidden = len(total) - _CLASSES
-            table.add_row(f"... {hidden} more ...", *[""] * len(found.counts.columns))
-        table.add_row(Text(str(label)), *(f"{n:,}" for n in found.counts.loc[label]))
+            table.add_row(f"... {hidden} more ...", *[""] * len(audit.counts.columns))
+        table.add_row(Text(str(label)), *(f"{n:,}" for n in audit.counts.loc[label]))
     return table
 
 
-def _size_line(found: Audit) -> str:
-    facts = size_facts(found.images)
+def _size_line(audit: Audit) -> str:
+    facts = size_facts(audit.images)
     return (
         f"\nSizes: {facts['smallest']} px the smallest, {facts['median']} the median, "
-        f"{facts['largest']} the largest; the network gets {found.source.size_px} px."
+        f"{facts['largest']} the largest; the network gets {audit.source.size_px} px."
     )
