@@ -27,7 +27,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fit(arguments: Arguments) -> int:
-    quiet_libraries()
     stored_run = None
     if arguments.resume:
         from clothing_lightning.tracking.read import find_run
@@ -46,6 +45,7 @@ def _fit(arguments: Arguments) -> int:
         )
     from clothing_lightning.cli.experiment import parse_experiment
 
+    quiet_libraries()  # now, since Lightning sets its loggers' levels on import
     parsed = parse_experiment(arguments, stored_run.config if stored_run else None)
     # Here, since mlflow and matplotlib take seconds to import, and a mistake in the
     # experiment should be told before.
