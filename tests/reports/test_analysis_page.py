@@ -1,6 +1,8 @@
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,7 +12,7 @@ from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.analysis_page import analysis_page
 
 Analysed = Callable[..., NetworkReport]
-EVIL = "<script>alert('&')</script>${body}"
+EVIL = """<script>alert('&')</script>"><img src=x onerror=y>`{{ 7 * 7 }}{% x %}"""
 
 
 class Page(HTMLParser):
@@ -29,6 +31,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         for name, value in attrs:
+            assert not name.startswith("on")
             if name in ("src", "href"):
                 self.addresses.append(value or "")
             if name == "id":
@@ -148,7 +151,14 @@ def test_page_needs_nothing_from_elsewhere(page: Page) -> None:
     assert all(address.startswith("data:image/") for address in page.addresses)
     assert not re.search(r"https?:|@import|url\(", page.text)
     assert not {"link", "iframe"} & set(page.tags)
-    assert "${" not in page.text
+    assert "{{" not in page.text
+
+
+def test_only_the_pages_own_script_may_run(analysed: Analysed) -> None:
+    html = analysis_page([analysed("test_resnet", 64, 96)], {}, {})
+    (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; script-src 'sha256-{digest}';" in html
 
 
 def test_several_networks_are_compared_first(two: Page) -> None:
@@ -164,6 +174,7 @@ def test_several_networks_are_compared_first(two: Page) -> None:
 
 def test_names_are_text_and_not_html(two: Page) -> None:
     assert two.tags.count("script") == two.tags.count("/script") == 1
+    assert all(address.startswith(("#", "data:image/")) for address in two.addresses)
     assert two.tables[0][2][0] == EVIL
     facts = dict(two.tables[4])
     assert facts["joins of paths with different centres"] == f"{EVIL}: 2 px"
