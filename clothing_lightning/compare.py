@@ -71,7 +71,7 @@ def _compare(words: list[str]) -> int:
     )
     chosen = selection.chosen_runs(options.runs, options.experiment, options.filter)
     stored, left_out = selection.comparable_runs(chosen)
-    runs, unread = reading.read_predictions(stored)
+    runs, unread = reading.read_runs(stored)
     remarks = left_out + unread
     if not runs:
         raise _nothing_to_compare(options, remarks)

@@ -27,7 +27,7 @@ from clothing_lightning.tracking.store import first_line
 from clothing_lightning.wording import on_machine
 
 
-def read_predictions(
+def read_runs(
     runs: Sequence[StoredRun],
 ) -> tuple[list[RunPredictions], list[str]]:
     """Read what is compared of runs, showing how far it is.

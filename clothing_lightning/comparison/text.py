@@ -11,11 +11,9 @@ from rich.table import Table
 from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.pareto import front
 from clothing_lightning.comparison.predictions import Comparison
-from clothing_lightning.comparison.ranking import RankedModel, Ranking, Score
+from clothing_lightning.comparison.ranking import ALPHA, RankedModel, Ranking, Score
 from clothing_lightning.metrics.registry import METRICS, columns
 from clothing_lightning.wording import joined
-
-SURE = 0.05
 
 _PAIR = {
     "accuracy_difference": "difference",
@@ -66,20 +64,20 @@ def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
 def _leaders(ranking: Ranking, n: int) -> str:
     """Which models cannot be told from the best, and what would be needed to."""
     places = range(1, len(ranking.models))
-    rivals = [place for place in places if ranking.p(0, place) >= SURE]
+    rivals = [place for place in places if ranking.p(0, place) >= ALPHA]
     titles = [ranked.model.title for ranked in ranking.models]
     corrected = ", corrected for all pairs" if len(ranking.pairs) > 1 else ""
     if not rivals:
         many = len(places) > 2
         whom = f"all {len(places)} others" if many else joined(titles[1:])
         return (
-            f"It is better than {whom} beyond the chance of the test images (p < {SURE}"
-            f"{corrected})."
+            f"It is better than {whom} beyond the chance of the test images "
+            f"(p < {ALPHA}{corrected})."
         )
     alike = joined([titles[place] for place in rivals])
     sentence = (
         f"It cannot be told apart from {alike} at n = {n:,} "
-        f"(p of at least {SURE}{corrected})."
+        f"(p of at least {ALPHA}{corrected})."
     )
     needed = ranking.pair(0, rivals[0]).needed
     if ranking.by == "accuracy" and needed is not None and needed > n:

@@ -161,6 +161,8 @@ def find_run(reference: str, *, to_resume: bool = False) -> StoredRun:
     Raises:
         RunError: If there is none, or more than one.
     """
+    if run := runs_by_id([reference]).get(reference):
+        return run
     every = all_runs()
     matching = [run for run in every if run_matches(run, reference)]
     if not matching:

@@ -7,7 +7,7 @@ import pytest
 
 from clothing_lightning.comparison.photos import read_photo
 from clothing_lightning.comparison.predictions import RunPredictions
-from clothing_lightning.comparison.reading import read_predictions
+from clothing_lightning.comparison.reading import read_runs
 from clothing_lightning.tracking.read import find_run
 from tests.stored_runs import store_run
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def read_from(root: Path) -> RunPredictions:
-    (run,), _ = read_predictions([find_run(store_run("net", root=root))])
+    (run,), _ = read_runs([find_run(store_run("net", root=root))])
     return run
 
 

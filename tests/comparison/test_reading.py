@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from clothing_lightning.comparison.pooling import pool
-from clothing_lightning.comparison.reading import read_predictions
+from clothing_lightning.comparison.reading import read_runs
 from clothing_lightning.comparison.selection import chosen_runs, comparable_runs
 from clothing_lightning.tracking.read import EVALUATES_TAG, find_run
 from tests.stored_runs import store_run
@@ -23,7 +23,7 @@ def test_another_checkpoint_of_a_run_is_another_model() -> None:
     kept, told = comparable_runs(chosen_runs([], ["clothes"], ""))
     assert [run.name for run in kept] == ["a at the end", "a"]
     assert len(told) == 1
-    last, best = read_predictions(kept)[0]
+    last, best = read_runs(kept)[0]
     assert last.hyperparameters == {**best.hyperparameters, "checkpoint": "last.ckpt"}
 
 
@@ -34,7 +34,7 @@ def test_what_is_compared_of_a_run_is_read() -> None:
         params={"data.fold": "1 of 5", "data.split.seed": "4", "data.root": "/x"},
         tags={"preprocessing": preprocessing},
     )
-    (run,), told = read_predictions([find_run(run_id)])
+    (run,), told = read_runs([find_run(run_id)])
     assert told == []
     assert (run.run_id, run.name, run.fold) == (run_id, "net", "1 of 5")
     assert run.seeds == "seed 0, split seed 4"
@@ -53,7 +53,7 @@ def test_what_is_compared_of_a_run_is_read() -> None:
 def test_a_run_without_predictions_is_told() -> None:
     run_id = store_run("net")
     find_run(run_id).artifact("predictions/test.parquet").unlink()
-    found, told = read_predictions([find_run(run_id)])
+    found, told = read_runs([find_run(run_id)])
     assert found == []
     assert "has no artifact 'predictions/test.parquet'" in told[0]
 
@@ -64,7 +64,7 @@ def test_evaluations_have_learnt_what_the_evaluated_runs_have() -> None:
         of = store_run(name, train=train)
         tags = {EVALUATES_TAG: of}
         ids.append(store_run(f"{name} on others", train=(), tags=tags))
-    a, b = read_predictions([find_run(each) for each in ids])[0]
+    a, b = read_runs([find_run(each) for each in ids])[0]
     assert a.learnt_contents == {f"{n:064x}" for n in range(200, 220)}
     assert b.learnt_contents == {f"{n:064x}" for n in range(210, 240)}
     assert (a.name, b.name) == ("a", "b")
@@ -78,7 +78,7 @@ def test_folds_that_are_evaluated_on_other_images_are_repeats() -> None:
         tags = {EVALUATES_TAG: of}
         again = store_run(f"again {number}", tags=tags, params=fold, train=())
         ids.append(again)
-    found = pool(read_predictions([find_run(each) for each in ids])[0])
+    found = pool(read_runs([find_run(each) for each in ids])[0])
     assert [len(model.repeats) for model in found.models] == [2]
     assert found.models[0].title == "net"
 
@@ -88,7 +88,7 @@ def test_the_same_settings_on_other_images_are_another_model() -> None:
         store_run(f"net-seed{n}", train=train, params={"model": "net"})
         for n, train in enumerate((range(100, 130), range(200, 230)))
     ]
-    found = pool(read_predictions([find_run(each) for each in ids])[0])
+    found = pool(read_runs([find_run(each) for each in ids])[0])
     assert len(found.models) == 2
     assert "images 90 (" in found.models[0].title
 
@@ -105,7 +105,7 @@ def test_files_of_settings_go_by_their_content_not_by_their_path() -> None:
             [("a.csv", "01ab"), ("b.csv", "01ab"), ("b.csv", "02cd")]
         )
     ]
-    models = pool(read_predictions([find_run(each) for each in ids])[0]).models
+    models = pool(read_runs([find_run(each) for each in ids])[0]).models
     assert {model.title: len(model.repeats) for model in models} == {
         "net (table content 01ab)": 2,
         "net (table content 02cd)": 1,
@@ -117,13 +117,13 @@ def test_a_resumed_run_is_compared_by_the_settings_that_it_ended_with() -> None:
     trained = store_run("net-seed0", params=begun, tags={"resumed.lr": "0.2"})
     evaluated = store_run("again", params=begun, tags={EVALUATES_TAG: trained})
     for run_id in (trained, evaluated):
-        (run,), _ = read_predictions([find_run(run_id)])
+        (run,), _ = read_runs([find_run(run_id)])
         assert run.hyperparameters["lr"] == "0.2"
 
 
 def test_an_evaluation_of_a_run_that_is_gone_is_told() -> None:
     run_id = store_run("again", tags={EVALUATES_TAG: "f" * 32})
-    runs, remarks = read_predictions([find_run(run_id)])
+    runs, remarks = read_runs([find_run(run_id)])
     assert runs == []
     assert "evaluates ffffffff, which is gone" in remarks[0]
 
@@ -152,7 +152,7 @@ def test_the_store_is_asked_as_often_for_many_runs_as_for_few(
             store_run("again", tags={EVALUATES_TAG: of}, experiment="elsewhere")
         requests.clear()
         stored = chosen_runs(["again"], ["clothes"], "")
-        runs, _ = read_predictions([*stored, *chosen_runs([], ["elsewhere"], "")])
+        runs, _ = read_runs([*stored, *chosen_runs([], ["elsewhere"], "")])
         counts.append((len(runs), len(requests)))
     assert counts[0][1] == counts[1][1] <= 6
     assert counts[1][0] == 2 * counts[0][0]
@@ -179,7 +179,7 @@ def test_a_damaged_file_is_told_or_done_without(
     place = run.artifact("data").parent / file
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(content)
-    found, told = read_predictions([run])
+    found, told = read_runs([run])
     assert len(found) == (message is None)
     assert all(message is not None and message in each for each in told)
 
@@ -199,7 +199,7 @@ def test_predictions_that_break_their_contract_are_told_and_no_validation_needed
     for stage, found in (("val", 1), ("test", 0)):
         file = run.artifact(f"predictions/{stage}.parquet")
         pd.read_parquet(file).assign(**columns).to_parquet(file, index=False)
-        tested, told = read_predictions([run])
+        tested, told = read_runs([run])
         assert len(tested) == found
     assert "Left out: run net (" in told[0]
     assert message in told[0]
@@ -208,7 +208,7 @@ def test_predictions_that_break_their_contract_are_told_and_no_validation_needed
 @pytest.mark.parametrize("tag", ["{}", "null", "[]", "1", '{"mean": 3}', "no JSON"])
 def test_preprocessing_that_is_not_understood_is_not_known(tag: str) -> None:
     run = find_run(store_run("net", tags={"preprocessing": tag}))
-    (tested,), _ = read_predictions([run])
+    (tested,), _ = read_runs([run])
     assert tested.preprocessing == ""
 
 
@@ -216,5 +216,5 @@ def test_where_a_run_was_trained_is_read() -> None:
     tags = {"device": "cpu", "threads": "2"}
     trained = store_run("net", tags=tags)
     again = store_run("again", tags={EVALUATES_TAG: trained, "device": "NVIDIA H100"})
-    found, _ = read_predictions([find_run(each) for each in (trained, again)])
+    found, _ = read_runs([find_run(each) for each in (trained, again)])
     assert [run.machine for run in found] == ["cpu, 2 threads"] * 2

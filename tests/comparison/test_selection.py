@@ -91,6 +91,14 @@ def test_runs_that_cannot_be_compared_are_left_out() -> None:
     assert len(told) == 2
 
 
+def test_of_runs_of_one_name_only_the_finished_one_is_compared() -> None:
+    store_run("a", status="FAILED")
+    done = store_run("a")
+    kept, remarks = comparable_runs(chosen_runs(["a"], [], ""))
+    assert [run.run_id for run in kept] == [done]
+    assert remarks[0].startswith("Not finished, left out: a (")
+
+
 def test_an_evaluation_stands_for_a_run_that_is_not_among_the_others() -> None:
     of = store_run("a", status="KILLED")
     store_run("a again", tags={EVALUATES_TAG: of})
