@@ -1,12 +1,14 @@
-"""Uncertainty of macro F1 and balanced accuracy, by resampling the test images.
+"""Uncertainty of means over classes, such as macro F1, by resampling the test images.
 
-Images are drawn within each class, so that its size stays, and all models are scored on
-the same draws, so that what is difficult for all of them cancels out of a difference.
-What varies is the choice of test images; networks are not trained again.
+Images are drawn within each class, so that the size of each class stays the same. All
+models are scored on the same resamples, so that images that are difficult for all of
+them cancel out of a difference. Only the choice of test images varies; networks are not
+trained again.
 
-Intervals were chosen by simulation: benchmarks/interval_coverage.py, 500 images in 18
-classes of 4 to 96, 4,000 tests of pairs of models with accuracies of 0.39, 0.59, 0.77,
-0.91, 0.98 and 0.99. Intervals of 95 % held the truth in this many percent of the tests:
+The intervals were chosen by simulation (benchmarks/interval_coverage.py): 500 images in
+18 classes of 4 to 96 images, 4,000 tests of pairs of models with accuracies of 0.39,
+0.59, 0.77, 0.91, 0.98 and 0.99. Intervals of 95 % held the truth in this many percent
+of the tests:
 
     macro F1           percentiles of the resamples  92.6  93.2  94.6  94.6  90.6  82.6
                        Wilson's, used here           95.5  94.5  95.4  95.6  93.1  95.1
@@ -15,12 +17,12 @@ classes of 4 to 96, 4,000 tests of pairs of models with accuracies of 0.39, 0.59
     differences        normal, used here: F1         94.5  95.0  95.3  96.0  96.2  98.0
                        balanced accuracy             94.6  94.8  94.7  94.9  95.2  98.3
 
-Of 406 images in 46 classes, 10 of which have a single image, with accuracies of 0.82
-and 0.93 they held it in 92.7 to 96.0, and percentiles in 77 to 85.
-
-Those of means of three runs, each on its own split, did in 94.4 to 95.3. Those of five
-runs with an accuracy of 0.98 did in 91 to 92 for balanced accuracy: few images of small
-classes are mistaken, and which ones these are does not show how uncertain it is.
+With 406 images in 46 classes, 10 of which have a single image, and accuracies of 0.82
+and 0.93 the intervals used here held it in 92.7 to 96.0 percent, percentiles in 77 to
+85. For the mean of three runs, each on its own split, they held it in 94.4 to 95.3
+percent. For the balanced accuracy of five runs with an accuracy of 0.98 they held it in
+91 to 92 percent only: few images of small classes are mistaken, and so few do not show
+how uncertain the mean is.
 """
 
 import math
@@ -37,7 +39,7 @@ from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.metrics.weighted_scores import CountedRuns, Run, resampled
 
 _WEIGHTS_AT_ONCE = 2**20  # 4 MB, which stay in a processor's cache
-_ROUNDING = 1e-6  # of a score in float32
+_ROUNDING = 1e-6  # scores that differ by less are equal, as they are float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +48,33 @@ class Scores:
 
     Attributes:
         estimates: Score of each model, 0 to 1.
-        draws: Score of each model in each resample, shape (models, resamples). A
-            resample is the same for all models. NaN where it holds no image of any run.
-        images: For each model how many images in classes of one size say as much about
-            a mean over classes as its own: classes / mean(1 / size), and that times
-            `independent_images` for each image where several runs test the same.
-        most: How many times these a score may at most be worth, for `interval`.
-        alone: What each class of a single image adds to each model's score, shape
-            (models, such classes). Resamples cannot vary it.
-        alone_most: The most that it could add, of the same shape.
+        draws: Score of each model in each resample, shape (models, resamples). NaN
+            where a resample holds no image of any run of the model.
+        images: For each model the number of images that would say as much about the
+            mean if all classes were of one size: classes / mean(1 / size), times
+            `independent_images` per image where several runs test the same images.
+        most_images: How many times these images the interval of a score may be worth
+            at most.
+        single: Part of each model's score that each class of a single image makes up,
+            shape (models, such classes). Resamples cannot vary it.
+        single_most: The most that this part could be, of the same shape.
         of_runs: For each model the score of each of its runs.
     """
 
     estimates: NDArray[np.float64]
     draws: NDArray[np.float64]
     images: NDArray[np.float64]
-    most: float
-    alone: NDArray[np.float64]
-    alone_most: NDArray[np.float64]
+    most_images: float
+    single: NDArray[np.float64]
+    single_most: NDArray[np.float64]
     of_runs: list[NDArray[np.floating]]
 
     def interval(self, model: int, confidence: float = 0.95) -> tuple[float, float]:
-        """Wilson's interval for as many images as would leave the score as uncertain.
+        """Wilson's interval of as many images as would leave the score as uncertain.
 
-        A class of a single image is as uncertain as a coin that has the model's score.
-        If small classes happen to have no mistake, the resamples hardly vary. Therefore
-        these are never more than there are images of even classes; of macro F1 1.75
-        times as many, since a mistake costs a large class little. With that number
-        the interval came nearest to 95 %.
+        A class of a single image counts as a trial that succeeds with a probability of
+        the model's score. Where small classes happen to have no mistake, resamples
+        hardly vary; so the number of images is at most `most_images` times `images`.
 
         Args:
             model: Position of the model.
@@ -86,10 +87,10 @@ class Scores:
             ValueError: If ``confidence`` is out of its range.
         """
         score, images = float(self.estimates[model]), float(self.images[model])
-        alone = math.sqrt(score * (1 - score)) * _length(self.alone_most[model])
-        error = math.hypot(_spread(self.draws[model]), alone)
+        single = math.sqrt(score * (1 - score)) * _length(self.single_most[model])
+        error = math.hypot(_spread(self.draws[model]), single)
         if error > _ROUNDING:
-            images = min(self.most * images, score * (1 - score) / error**2)
+            images = min(self.most_images * images, score * (1 - score) / error**2)
         return wilson_interval(score * images, images, confidence)
 
     def difference(self, a: int, b: int) -> float:
@@ -107,7 +108,7 @@ class Scores:
             confidence: Coverage, between 0 and 1.
 
         Returns:
-            Lower and upper end; both 0 for models that answer alike.
+            Lower and upper end; both 0 for models with the same predictions.
 
         Raises:
             ValueError: If ``confidence`` is out of its range.
@@ -119,11 +120,11 @@ class Scores:
         return max(-1.0, middle - margin), min(1.0, middle + margin)
 
     def p_value(self, a: int, b: int) -> float:
-        """Two-sided p-value for two models that in truth score the same.
+        """Two-sided p-value of the hypothesis that two models score the same.
 
-        Of the difference over its standard error, as from a normal distribution: the
-        share of resamples beyond 0 would end at one over their number, and nothing
-        below that would be left after a correction for many pairs.
+        The difference over its standard error is taken to be normal. The share of
+        resamples beyond 0 would not do: above 0 it is at least one over their number,
+        and a correction for many pairs makes that a large p-value.
 
         Args:
             a: Position of one model.
@@ -138,16 +139,16 @@ class Scores:
         return math.erfc(difference / self._standard_error(a, b) / math.sqrt(2))
 
     def _standard_error(self, a: int, b: int) -> float:
-        """Spread over the resamples, widened as if there were no difference.
+        """Spread over the resamples, widened by the difference as McNemar's test does.
 
-        McNemar's test does so, too. A model that is always right and one that never is
-        do not vary at all, and yet a single image would be no proof. Nor is what a
-        class of a single image adds: by chance it could have been the other's.
+        Resamples of a model that is always right and of one that never is do not vary
+        at all, and yet a single image would prove nothing; nor would a class of a
+        single image, about which either model may be right by chance.
         """
         images = min(self.images[a], self.images[b])
         spread = _spread(self.draws[a] - self.draws[b])
-        alone = _length(self.alone[a] - self.alone[b])
-        return math.hypot(spread, alone, self.difference(a, b) / math.sqrt(images))
+        single = _length(self.single[a] - self.single[b])
+        return math.hypot(spread, single, self.difference(a, b) / math.sqrt(images))
 
 
 def bootstrap(
@@ -166,10 +167,10 @@ def bootstrap(
 
     Args:
         labels: Class of each image that any run tested, 0 to ``classes - 1``.
-        models: Of each model its runs; of each run the images that it tested, as
+        models: For each model its runs; for each run the images that it tested, as
             positions in ``labels``, and the class that it predicted for each.
         classes: Number of classes.
-        shares: Of each model how much each of its runs counts; by default all alike.
+        shares: For each model how much each of its runs counts; by default all alike.
         resamples: Number of resamples, at least 2.
         seed: Seed of the resampling; the same one gives the same numbers.
 
@@ -199,16 +200,16 @@ def bootstrap(
     once = np.ones((len(labels), 1))
     estimates = np.stack([model.scores(once)[:, 0] for model in counted], axis=1)
     of_runs = [model.of_runs(once)[..., 0] for model in counted]
-    alone = np.flatnonzero(np.bincount(labels, minlength=classes) == 1)
-    added = np.stack([model.added(once)[:, alone] for model in counted], axis=1)
+    single = np.flatnonzero(np.bincount(labels, minlength=classes) == 1)
+    parts = np.stack([model.parts(once)[:, single] for model in counted], axis=1)
     return {
         name: Scores(
             estimates=estimates[row],
             draws=draws[row],
             images=images,
-            most=metric.most_images,
-            alone=added[row],
-            alone_most=added[-1],
+            most_images=metric.most_images,
+            single=parts[row],
+            single_most=parts[-1],
             of_runs=[values[:, row] for values in of_runs],
         )
         for row, (name, metric) in enumerate(metrics.items())
@@ -220,6 +221,7 @@ def _length(values: NDArray[np.float64]) -> float:
 
 
 def _images_of_even_classes(labels: NDArray[np.intp], runs: Sequence[Run]) -> float:
+    """See `Scores.images`."""
     images, predicted = map(np.concatenate, zip(*runs, strict=True))
     trials = np.bincount(images, minlength=len(labels))
     hits = np.bincount(images[labels[images] == predicted], minlength=len(labels))

@@ -1,9 +1,9 @@
-"""Can a classifier's confidence be believed, and what does abstaining buy?
+"""How far a classifier's confidence is its accuracy, and what abstaining gains.
 
 Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
 arXiv:1706.04599. Confidence is the probability of the predicted class, which is the
 first of the most probable ones. Every function takes softmax probabilities of shape
-(images, classes) and the true class of each image as its column.
+(images, classes), and for each image the column of its true class.
 """
 
 import math
@@ -22,12 +22,12 @@ _POINTS = 200
 def reliability(
     probabilities: NDArray[np.floating], targets: NDArray[np.integer], bins: int = 15
 ) -> pd.DataFrame:
-    """Hold confidence against accuracy, in bins of equal width.
+    """Compare confidence with accuracy, in bins of equal width.
 
     Args:
         probabilities: Shape (images, classes).
         targets: True class of each image.
-        bins: How many from 0 to 1. Each holds its lower end, the last one also 1.
+        bins: Number of bins from 0 to 1. Each holds its lower end, the last one also 1.
 
     Returns:
         For each bin ``lower``, ``upper``, ``images``, the mean ``confidence`` of its
@@ -68,13 +68,13 @@ def expected_calibration_error(
 ) -> float:
     """Mean distance of accuracy and confidence over the bins, weighted by images.
 
-    Equal to torchmetrics' ``MulticlassCalibrationError`` with ``norm="l1"``, but that
-    the last bin holds a confidence of exactly 1, which there has a bin of its own.
+    Equal to torchmetrics' ``MulticlassCalibrationError`` with ``norm="l1"``, except
+    that a confidence of exactly 1 is in the last bin and not in one of its own.
 
     Args:
         probabilities: Shape (images, classes).
         targets: True class of each image.
-        bins: How many from 0 to 1.
+        bins: Number of bins from 0 to 1.
 
     Returns:
         0 to 1; NaN if there is no image.
@@ -99,9 +99,10 @@ def accuracy_at_coverage(
         targets: True class of each image.
 
     Returns:
-        ``coverage``, the share that is kept; ``accuracy`` on it; ``threshold``, the
-        lowest confidence in it. Images of equal confidence are kept together. Up to
-        200 evenly chosen rows, the smallest share first, all images last.
+        ``coverage``, the share of images that is kept; ``accuracy`` on them;
+        ``threshold``, their lowest confidence. Images of equal confidence are kept
+        together. Up to 200 evenly chosen rows, the smallest share first, all images
+        last.
 
     Raises:
         ValueError: If an argument breaks its contract.
@@ -127,8 +128,8 @@ def fit_temperature(
 ) -> float:
     """Find the temperature at which the mean cross-entropy is lowest.
 
-    It is convex in 1 / temperature, so its only minimum is where its slope is 0.
-    Fit it on validation images, never on those that are reported.
+    The cross-entropy is convex in 1 / temperature, so its only minimum is where its
+    slope is 0. Fit it on validation images, never on images whose scores are reported.
 
     Args:
         probabilities: Shape (images, classes).
@@ -136,7 +137,7 @@ def fit_temperature(
 
     Returns:
         0.05 to 20: above 1 for a classifier that is too confident; 0.05 if it is always
-        right; 1 if there is nothing to fit, no image or only even probabilities.
+        right; 1 without images, or if every image has equal probabilities.
 
     Raises:
         ValueError: If an argument breaks its contract.
@@ -168,7 +169,7 @@ def tempered(
 
     Args:
         probabilities: Shape (images, classes); clipped at the smallest normal float32.
-        temperature: Above 0. What is above 1 evens the probabilities out; no predicted
+        temperature: Above 0. Above 1 it makes the probabilities more even; no predicted
             class changes.
 
     Returns:

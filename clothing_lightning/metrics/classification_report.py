@@ -1,4 +1,4 @@
-"""Numbers about a classifier, from nothing but its stored predictions.
+"""Metrics, confusions and mistakes of a classifier, from its stored predictions.
 
 Every function takes the table that an evaluation stores: the columns ``path``
 and ``label``, then one column of softmax probabilities per class, named exactly

@@ -18,7 +18,7 @@ def wilson_interval(
 
     Args:
         successes: Trials that succeeded, 0 to ``n``.
-        n: Independent trials. None tells nothing: the interval is 0 to 1.
+        n: Number of independent trials. Without any the interval is 0 to 1.
         confidence: Coverage, between 0 and 1.
 
     Returns:
@@ -46,12 +46,11 @@ def clustered_wilson(
 ) -> tuple[float, float]:
     """Score interval of the accuracy of several runs that tested the same images.
 
-    Wilson's interval for `independent_images`. It is `wilson_interval` where each image
-    is tested once.
+    This is `wilson_interval` with as many trials as there are `independent_images`.
 
     Args:
-        hits: For each image the runs that are right, 0 to its trials.
-        trials: For each image the runs that tested it, 0 or more.
+        hits: For each image how many runs are right about it, 0 to its trials.
+        trials: For each image how many runs tested it, 0 or more.
         confidence: Coverage, between 0 and 1.
 
     Returns:
@@ -68,18 +67,18 @@ def clustered_wilson(
 def independent_images(hits: NDArray[np.number], trials: NDArray[np.number]) -> float:
     """How many images, tested once each, would leave an accuracy as uncertain.
 
-    Ten runs that test an image tell less than ten images, and the less the more they
-    agree: Dean and Pagano, "Evaluating Confidence Interval Methods for Binomial
-    Proportions in Clustered Surveys", Journal of Survey Statistics and Methodology 3,
-    2015, doi:10.1093/jssam/smv024.
+    Ten runs that test one image say less than one run that tests ten images, and the
+    more they agree, the less they say: Dean and Pagano, "Evaluating Confidence Interval
+    Methods for Binomial Proportions in Clustered Surveys", Journal of Survey Statistics
+    and Methodology 3, 2015, doi:10.1093/jssam/smv024.
 
     Args:
-        hits: For each image the runs that are right, 0 to its trials.
-        trials: For each image the runs that tested it, 0 or more.
+        hits: For each image how many runs are right about it, 0 to its trials.
+        trials: For each image how many runs tested it, 0 or more.
 
     Returns:
-        As many as there are if each is tested once, or every run is right or wrong on
-        all; never more than all trials.
+        The number of images if each is tested once, or if all runs are right, or all
+        wrong, about every image; never more than the sum of the trials.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -91,5 +90,5 @@ def independent_images(hits: NDArray[np.number], trials: NDArray[np.number]) -> 
     if share in (0, 1):
         return float(np.count_nonzero(trials))
     variance = float(np.square(hits - share * trials).sum()) / total**2
-    # Images may happen to be even, as many right as wrong on each: no variance.
+    # Every image may happen to have the same share of hits: then there is no variance.
     return min(total, share * (1 - share) / variance) if variance else total

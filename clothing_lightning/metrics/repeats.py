@@ -1,4 +1,4 @@
-"""Several runs of the same experiment: how far their results lie apart."""
+"""The results of several runs of one experiment, summed up or pooled."""
 
 import pandas as pd
 
@@ -16,8 +16,8 @@ def spread(scores: pd.DataFrame) -> dict[str, float]:
         ``_std`` the standard deviation of a sample (divided by n - 1; NaN of one run).
     """
     mean, std = scores.mean(), scores.std(ddof=1)
-    named = std.rename(lambda name: f"{name}_std")
-    return {str(name): float(value) for name, value in pd.concat([mean, named]).items()}
+    both = pd.concat([mean, std.add_suffix("_std")])
+    return {str(name): float(value) for name, value in both.items()}
 
 
 def pooled(folds: list[pd.DataFrame]) -> pd.DataFrame:
@@ -27,17 +27,17 @@ def pooled(folds: list[pd.DataFrame]) -> pd.DataFrame:
         folds: The predictions table of each fold.
 
     Returns:
-        One predictions table; a class that a fold did not know has probability 0 there.
+        One predictions table. Probabilities of a class that a fold did not know are 0.
 
     Raises:
         DataError: If an image is in more than one fold.
     """
     table = pd.concat(folds, ignore_index=True)
-    twice = table["path"][table["path"].duplicated()]
-    if not twice.empty:
+    repeated = table["path"][table["path"].duplicated()]
+    if not repeated.empty:
         raise DataError(
-            f"{twice.iloc[0]!r} is tested in more than one fold ({len(twice)} such "
-            "images). Folds of one cross-validation leave out different images."
+            f"{repeated.iloc[0]!r} is tested in more than one fold ({len(repeated)} "
+            "such images). Folds of one cross-validation leave out different images."
         )
     names = sorted(set(table.columns) - {"path", "label"})
     return table.reindex(columns=["path", "label", *names]).fillna(0.0)

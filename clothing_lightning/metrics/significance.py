@@ -18,19 +18,19 @@ _NO_DIFFERENCE = 1e-12  # of means; thirds that cancel do not add up to 0 exactl
 def sign_flip_test(differences: NDArray[np.integer]) -> float:
     """Exact two-sided test that two models are equally often right.
 
-    Were they, the sign of every image's difference would be a coin's. The p-value is
-    the share of all ways to set the signs that give a sum at least as far from 0 as
-    the one seen. With differences of -1, 0 and 1 that is McNemar's exact test.
+    If they are, either sign of an image's difference is as likely as the other. The
+    p-value is the share of all assignments of signs whose sum is at least as far from
+    0 as the observed one. With differences of -1, 0 and 1 it is McNemar's exact test.
 
     Args:
-        differences: For each image the runs of one model that are right, less those of
-            the other. Images without a difference change nothing.
+        differences: For each image the number of runs of one model that are right, less
+            that of the other's. Images without a difference change nothing.
 
     Returns:
         The p-value; 1 if no image has a difference.
     """
-    seen = abs(int(differences.sum()))
-    if seen == 0:
+    observed = abs(int(differences.sum()))
+    if observed == 0:
         return 1.0
     distribution = np.ones(1)
     sizes = np.abs(differences[differences != 0])
@@ -39,20 +39,20 @@ def sign_flip_test(differences: NDArray[np.integer]) -> float:
         spread = np.zeros((len(coins) - 1) * int(size) + 1)
         spread[:: int(size)] = coins
         distribution = np.convolve(distribution, spread)
-    # Symmetric around a sum of 0; to turn one sign moves the sum by two.
+    # The sums are symmetric around 0, and two apart: one sign less, another one more.
     sums = 2 * np.arange(len(distribution)) - (len(distribution) - 1)
-    return min(1.0, float(2 * distribution[sums >= seen].sum()))
+    return min(1.0, float(2 * distribution[sums >= observed].sum()))
 
 
 def mcnemar_test(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> float:
-    """McNemar's exact two-sided test, of one run of each model.
+    """McNemar's exact two-sided test of one run of each of two models.
 
     Args:
-        a_right: For each image whether one model is right.
-        b_right: For the same images, in the same order, whether the other one is.
+        a_right: For each image whether the first model is right.
+        b_right: For the same images, in the same order, whether the second one is.
 
     Returns:
-        The p-value; 1 if no image tells them apart.
+        The p-value; 1 if the models are right about the same images.
 
     Raises:
         ValueError: If the lengths differ.
@@ -66,11 +66,12 @@ def mcnemar_test(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> floa
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjust p-values for their number.
+    """Adjust p-values for the number of tests.
 
     Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
-    Journal of Statistics 6, 1979. All that are below 0.05 afterwards hold together: the
-    chance that any of them is false is 0.05 at most, however the tests depend.
+    Journal of Statistics 6, 1979. If each test whose adjusted p-value is below 0.05
+    counts as a difference, the probability that any of these is false is 0.05 at most,
+    whether the tests are independent or not.
 
     Args:
         p_values: Shape (tests,), 0 to 1.
@@ -93,20 +94,21 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 def images_needed(
     differences: NDArray[np.floating], *, power: float = 0.8, alpha: float = 0.05
 ) -> int | None:
-    """How many test images would tell two models apart, if all were like these.
+    """Estimate how many test images it takes to tell two models apart.
 
     Connor, "Sample Size for Testing Differences in Proportions for the Paired-Sample
-    Design", Biometrics 43, 1987, doi:10.2307/2531961. It takes the difference that was
-    seen for the true one, so it is a rough guide where that is uncertain.
+    Design", Biometrics 43, 1987, doi:10.2307/2531961. The observed difference is taken
+    for the true one, so the number is a rough guide where the difference is uncertain.
 
     Args:
         differences: For each image the share of one model's runs that are right, less
             that of the other's, -1 to 1.
-        power: Chance that McNemar's test then finds the difference, between 0 and 1.
-        alpha: p-value below which it counts as found, between 0 and 1.
+        power: Probability that McNemar's test shows the difference, between 0 and 1.
+        alpha: p-value below which the test shows a difference, between 0 and 1.
 
     Returns:
-        The number; None if the models are right equally often, so that no number would.
+        The number of images; None if the models are right equally often, so that no
+        number is enough.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -131,14 +133,15 @@ def indistinguishable(
 ) -> list[range]:
     """Group neighbours of a ranking that no test tells apart.
 
-    These are the bars of a critical-difference diagram: Demšar, "Statistical
-    Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006. Groups may
-    overlap, for what cannot be told apart from both sides of a difference.
+    The groups are the bars of a critical-difference diagram: Demšar, "Statistical
+    Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006. They may overlap:
+    a row may be told apart neither from the one above it nor from the one below, while
+    these two differ.
 
     Args:
         p_adjusted: Adjusted p-value of every pair, shape (rows, rows), rows in rank
-            order; what is above the diagonal counts. NaN, a pair that has no test, is
-            not told apart.
+            order; values above the diagonal are used. A pair with NaN has no test and
+            is not told apart.
         alpha: p-value below which two rows differ.
 
     Returns:
@@ -166,17 +169,16 @@ def paired_difference_interval(
 ) -> tuple[float, float]:
     """Interval of the difference of two accuracies on the same images.
 
-    Adjusted Wald interval: Bonett and Price, "Adjusted Wald Confidence Interval for a
-    Difference of Binomial Proportions Based on Paired Data", Journal of Educational and
-    Behavioral Statistics 37, 2012, doi:10.3102/1076998611411915: one image is added
-    that only the first model gets right, and one that only the second does. It lies
-    therefore a little nearer to 0 than the difference itself.
+    This is the adjusted Wald interval: Bonett and Price, "Adjusted Wald Confidence
+    Interval for a Difference of Binomial Proportions Based on Paired Data", Journal of
+    Educational and Behavioral Statistics 37, 2012, doi:10.3102/1076998611411915. One
+    image is added about which only the first model is right, and one about which only
+    the second is; so the middle of the interval is nearer to 0 than the difference.
 
     Args:
         differences: For each image the share of the first model's repeats that are
-            right less that of the second's: -1 to 1 where each image is tested once,
-            and beyond where some images count more than others. None: the interval is
-            -1 to 1.
+            right less that of the second's. Each is within -1 and 1, or beyond where
+            some images count more than others. Without images the interval is -1 to 1.
         confidence: Coverage, between 0 and 1.
 
     Returns:
@@ -195,13 +197,13 @@ def paired_difference_interval(
 
 
 def _fair_coins(count: int) -> NDArray[np.float64]:
-    """Chance of each number of heads, without the ends that are 0 as float64.
+    """Probability of each number of heads, without the ends that are 0 as float64.
 
-    Products of ratios, from the middle outwards, keep 11 digits for 50,000 coins, where
+    Products of ratios, from the middle outwards, keep 11 digits for 50,000 coins;
     factorials and their logarithms do not.
     """
     middle = count // 2
     heads = np.arange(middle, count)
     upper = np.cumprod(np.concatenate([[1.0], (count - heads) / (heads + 1)]))
-    chances = np.concatenate([upper[count - 2 * middle + 1 :][::-1], upper])
-    return np.asarray(chances[chances > 0] / chances.sum())
+    probabilities = np.concatenate([upper[count - 2 * middle + 1 :][::-1], upper])
+    return np.asarray(probabilities[probabilities > 0] / probabilities.sum())

@@ -42,7 +42,7 @@ class CountedRuns:
         shares: Sequence[float] | None,
         formulas: Sequence[Callable[[Counts], Any]],
     ) -> "CountedRuns":
-        """Count the answers of runs; without ``shares`` all runs count alike."""
+        """Count the predictions of runs; without ``shares`` all runs count alike."""
         counters = [_counter(labels, run, classes) for run in runs]
         return cls(counters, np.array(shares or [1.0] * len(runs)), formulas)
 
@@ -54,8 +54,8 @@ class CountedRuns:
         """Mean of each metric over the runs, shape (metrics, draws)."""
         return _mean(self.of_runs(weights), axis=0, shares=self.shares)
 
-    def added(self, once: NDArray[np.floating]) -> NDArray[np.floating]:
-        """What each class adds to each metric, and the most that it could add.
+    def parts(self, once: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The part of each metric that each class makes up, and the most it could be.
 
         Args:
             once: Weights of shape (images, 1), each 1.

@@ -120,8 +120,9 @@ def test_mcc_at_its_ends(labels: list[int], predicted: list[int], value: float) 
 
 
 def test_mcc_of_many_images_does_not_overflow() -> None:
-    many = [torch.tensor(n) for n in ([300_000] * 3, [300_000] * 3, [200_000] * 3)]
-    assert float(scores(Counts(*many, many[0], many[0]))["mcc"]) == pytest.approx(0.5)
+    support, hits = torch.tensor([300_000] * 3), torch.tensor([200_000] * 3)
+    counts = Counts(support, support, hits, ranks=support, cross_entropy=support)
+    assert float(scores(counts)["mcc"]) == pytest.approx(0.5)
 
 
 def test_directions_are_those_of_scores_and_losses() -> None:
