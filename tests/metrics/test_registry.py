@@ -13,7 +13,7 @@ from sklearn.metrics import matthews_corrcoef
 from torchmetrics.functional.classification import multiclass_matthews_corrcoef
 
 from clothing_lightning import compare, evaluate, fit
-from clothing_lightning.cli.command import split_arguments
+from clothing_lightning.cli.arguments import split_arguments
 from clothing_lightning.metrics.classification_report import counts_of
 from clothing_lightning.metrics.registry import METRICS, Counts, Metric, scores
 from clothing_lightning.tracking.read import GROUP_TAG, find_run
