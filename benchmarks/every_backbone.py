@@ -25,17 +25,17 @@ def main() -> None:
     """Print the shares, the slowest ten and each failure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--json", type=Path, help="write what was found")
+    parser.add_argument("--json", type=Path, help="write all entries")
     options = parser.parse_args()
     names = options.names or timm.list_models()
     began = time.perf_counter()
-    found = {name: _try(name) for name in track(names, "analysing")}
+    entries = {name: _try(name) for name in track(names, "analysing")}
     total_s = time.perf_counter() - began
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    done = {name: entry for name, entry in found.items() if "error" not in entry}
+        options.json.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    done = {name: entry for name, entry in entries.items() if "error" not in entry}
     known = [name for name, entry in done.items() if not entry["unknown_ops"]]
-    times = {name: entry["seconds"] for name, entry in found.items()}
+    times = {name: entry["seconds"] for name, entry in entries.items()}
     print(f"architectures           {len(names)}")
     print(f"with a report           {len(done)} ({len(done) / len(names):.2%})")
     print(f"no unknown operation    {len(known)} ({len(known) / len(names):.2%})")
@@ -45,7 +45,7 @@ def main() -> None:
     print("slowest:")
     for name in sorted(times, key=lambda name: -times[name])[:10]:
         print(f"  {times[name]:6.2f} s  {name}")
-    for name, entry in found.items():
+    for name, entry in entries.items():
         if entry.get("error") or entry.get("unknown_ops"):
             print(f"{name}: {entry.get('error') or entry['unknown_ops']}")
 

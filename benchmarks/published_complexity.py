@@ -49,7 +49,7 @@ class Row(NamedTuple):
         return _close(params / 1e6, self.mparams, PARAMS_TOLERANCE)
 
 
-class Found(NamedTuple):
+class Comparison(NamedTuple):
     """What we count, and why that differs."""
 
     row: Row
@@ -79,18 +79,18 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="by default all")
     names = parser.parse_args().names
     rows = [row for row in _rows() if not names or row.name in names]
-    found = [_compared(row) for row in track(rows, "analysing")]
-    macs = sum(entry.row.has_macs(entry.macs) for entry in found)
-    params = sum(entry.row.has_params(entry.params) for entry in found)
+    compared = [_compared(row) for row in track(rows, "analysing")]
+    macs = sum(entry.row.has_macs(entry.macs) for entry in compared)
+    params = sum(entry.row.has_params(entry.params) for entry in compared)
     print(f"rows                     {len(rows)}")
     print(f"MACs within {MACS_TOLERANCE:.0%}           {macs} ({macs / len(rows):.1%})")
     print(f"parameters within {PARAMS_TOLERANCE:.0%}     {params} ")
-    print(f"not explained            {sum(not entry.explained for entry in found)}")
+    print(f"not explained            {sum(not entry.explained for entry in compared)}")
     print(
         f"{'exception':32} {'px':>4}  {'GMACs':>8} {'timm':>8} {'':7}  {'M params':>8} "
         f"{'timm':>8} {'':7}  reason"
     )
-    for entry in found:
+    for entry in compared:
         if not entry.agrees:
             print(entry)
 
@@ -112,16 +112,16 @@ def _close(ours: float, published: float, tolerance: float) -> bool:
     return abs(ours - published) <= tolerance * published + ROUNDED_TO / 2
 
 
-def _compared(row: Row) -> Found:
+def _compared(row: Row) -> Comparison:
     network = create_on_meta(row.name, row.size)
     report = analyze(network, row.size, name=row.name)
-    found = Found(row, report.macs, report.params, [], explained=True)
-    return found if found.agrees else _explained(found, network)
+    compared = Comparison(row, report.macs, report.params, [], explained=True)
+    return compared if compared.agrees else _explained(compared, network)
 
 
-def _explained(found: Found, network: nn.Module) -> Found:
+def _explained(compared: Comparison, network: nn.Module) -> Comparison:
     """Count as timm's script does, one step after the other, until it agrees."""
-    row, macs, params = found.row, found.macs, found.params
+    row, macs, params = compared.row, compared.macs, compared.params
     reasons = []
     if not row.has_params(params):
         with torch.device("meta"):
@@ -132,10 +132,10 @@ def _explained(found: Found, network: nn.Module) -> Found:
     for reason, change in _steps(row, network):
         if row.has_macs(macs):
             break
-        if abs(change) > found.macs * 0.005:
+        if abs(change) > compared.macs * 0.005:
             macs += change
             reasons.append(f"{reason} ({change / 1e9:+.3f} G)")
-    return found._replace(
+    return compared._replace(
         reasons=reasons, explained=row.has_macs(macs) and row.has_params(params)
     )
 

@@ -27,11 +27,11 @@ is that of timm's implementation with 1,000 classes, for one image.
 def main() -> None:
     """Print the page."""
     sys.stdout.write(HEAD.format(timm=timm.__version__))
-    for row in rows():
+    for row in claims():
         sys.stdout.write(f"| {' | '.join(row)} |\n")
 
 
-def rows() -> list[tuple[str, str, str]]:
+def claims() -> list[tuple[str, str, str]]:
     """Claim, finding and reason of each."""
     return [
         three_convolutions(),
@@ -106,7 +106,7 @@ def baseline() -> list[tuple[str, str, str]]:
     report = of(layers, 224)
     counted = [layer for layer in report.layers if layer.macs]
     claims = (346_816_512, 3_633_610_752, 429_981_696, 5_537_792, 2_176)
-    found = []
+    rows = []
     for claim, layer in zip(claims, counted, strict=True):
         same = claim == layer.flops
         inputs, outputs = layer.input_shape[2:], layer.output_shape[2:]
@@ -116,14 +116,14 @@ def baseline() -> list[tuple[str, str, str]]:
             else f"The claim multiplies by the input's size, {size(inputs)}: a valid "
             f"convolution is computed at the {size(outputs)} positions of its output."
         )
-        found.append(
+        rows.append(
             (
                 f"baseline CNN at 224, {layer.type} {layer.name}: {claim:,} FLOPs",
                 f"{layer.flops:,} FLOPs ({layer.macs:,} MACs)",
                 reason,
             )
         )
-    return found
+    return rows
 
 
 def mobilenetv2() -> tuple[str, str, str]:
@@ -153,21 +153,21 @@ def nasnet_mobile() -> tuple[str, str, str]:
 
 def at_112() -> list[tuple[str, str, str]]:
     """Three networks at half the usual side."""
-    found = []
+    rows = []
     for name, label, claim in (
         ("vgg16", "VGG16", "3.9"),
         ("efficientnet_b0", "EfficientNet-B0", "0.1"),
         ("densenet121", "DenseNet-121", "0.7"),
     ):
         report = named(name, 112)
-        found.append(
+        rows.append(
             (
                 f'{label} at 112 px: {claim} G "FLOPS"',
                 f"{report.macs:,} MACs, {report.flops:,} FLOPs",
                 f"{claim} G are the MACs; FLOPs are twice as many.",
             )
         )
-    return found
+    return rows
 
 
 def efficientnet_b0() -> list[tuple[str, str, str]]:

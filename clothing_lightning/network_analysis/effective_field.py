@@ -116,8 +116,8 @@ def effective_field(
                     f"{_by(batch.shape[-2:])}. Bring them to one size."
                 )
             gradient, grid = _central_gradient(network, read, batch, signs)
-            found = gradient.abs().mean(1).sum(0, dtype=torch.float64).cpu()
-            total, count = total + found if count else found, count + len(batch)
+            heat = gradient.abs().mean(1).sum(0, dtype=torch.float64).cpu()
+            total, count = total + heat if count else heat, count + len(batch)
     amount = total.sum().item()
     if not count:
         raise ValueError("images: there is none. Give at least one.")
@@ -136,8 +136,8 @@ def reader(
     """``features``, or else a network's ``forward_features``, or else the network."""
     if features is not None:
         return features
-    found: Callable[[Tensor], Tensor] = getattr(network, "forward_features", network)
-    return found
+    own: Callable[[Tensor], Tensor] = getattr(network, "forward_features", network)
+    return own
 
 
 def feature_map(network: nn.Module, features: Tensor, size: torch.Size) -> Tensor:
@@ -162,9 +162,9 @@ def feature_map(network: nn.Module, features: Tensor, size: torch.Size) -> Tenso
         rows, columns = (max(1, round(side / stride)) for side in size)
         if rows * columns == tokens.shape[1]:
             return tokens.reshape(shape[0], rows, columns, -1).movedim(-1, 1)
-    found = f"are of shape {shape}" if shape else f"are a {type(features).__name__}"
+    got = f"are of shape {shape}" if shape else f"are a {type(features).__name__}"
     raise ValueError(
-        f"features: those of {type(network).__name__} {found}, which is no map of an "
+        f"features: those of {type(network).__name__} {got}, which is no map of an "
         f"image of {_by(size)} pixels. Pass a function that returns (images, channels, "
         "rows, columns)."
     )
@@ -197,9 +197,9 @@ def _central_gradient(
     """Gradient of the central position's channels; rows and columns of the map."""
     weight = next(network.parameters(), images)
     images = images.detach().to(weight.device, weight.dtype, copy=True)
-    found = feature_map(network, features(images.requires_grad_()), images.shape[-2:])
-    rows, columns = found.shape[-2:]
-    centre = found[:, :, rows // 2, columns // 2]
+    mapped = feature_map(network, features(images.requires_grad_()), images.shape[-2:])
+    rows, columns = mapped.shape[-2:]
+    centre = mapped[:, :, rows // 2, columns // 2]
     if not centre.requires_grad:
         return torch.zeros_like(images), (rows, columns)
     sign = 2 * torch.randint(2, centre.shape, generator=signs) - 1

@@ -30,7 +30,7 @@ class Meeting(NamedTuple):
 
 
 def broadcast(field: Field, shape: Sequence[int]) -> Field:
-    """The same with new dimensions before the others, and single entries repeated.
+    """A field with new dimensions before the others, and single entries repeated.
 
     Raises:
         LayoutError: If positions would be repeated.
@@ -52,8 +52,8 @@ def merged(
     """What elementwise operations with broadcasting see: the hull.
 
     Args:
-        fields: Of the operands that have one.
-        shape: Of the result.
+        fields: Fields of the operands that have one.
+        shape: Shape of the result.
         meetings: Where to note paths whose windows are out of step.
 
     Raises:
@@ -61,12 +61,12 @@ def merged(
     """
     dims: list[Dim] = []
     for place in range(-len(shape), 0):
-        found = [
+        candidates = [
             field.dims[place]
             for field in fields
             if len(field.dims) >= -place and size(field.dims[place]) == shape[place]
         ]
-        dims.append(_richest(found) or plain(shape[place]))
+        dims.append(_richest(candidates) or plain(shape[place]))
     result = Field(tuple(dims), fields[0].windows)
     for axis in AXES:
         seen = _windows(axis, fields, result, meetings)
@@ -75,11 +75,11 @@ def merged(
 
 
 def _richest(dims: list[Dim]) -> Dim | None:
-    found = [dim for dim in dims if any(True for _ in atoms(dim))]
-    if not found:
+    with_positions = [dim for dim in dims if any(True for _ in atoms(dim))]
+    if not with_positions:
         return None
-    best = max(found, key=lambda dim: sum(1 for _ in atoms(dim)))
-    for dim in found:
+    best = max(with_positions, key=lambda dim: sum(1 for _ in atoms(dim)))
+    for dim in with_positions:
         if not {atom.axis for atom in atoms(dim)} <= {a.axis for a in atoms(best)}:
             raise LayoutError("operands arrange their positions differently")
     return best
@@ -89,13 +89,13 @@ def _windows(
     axis: int, fields: Sequence[Field], result: Field, meetings: list[Meeting]
 ) -> Windows:
     """The hull over the operands that have all positions that the result has."""
-    there = sorted(result.positions(axis))
+    positions = sorted(result.positions(axis))
     moving = [f for f in fields if f.positions(axis)]
-    whole = [f for f in moving if sorted(f.positions(axis)) == there]
+    whole = [f for f in moving if sorted(f.positions(axis)) == positions]
     operands = whole or moving or fields
     windows = operands[0].windows[axis]
     for other in operands[1:]:
-        meeting = joined(windows, other.windows[axis], extent(there))
+        meeting = joined(windows, other.windows[axis], extent(positions))
         windows = meeting.windows
         if whole and (meeting.offset_px or not meeting.same_stride):
             meetings.append(Meeting(axis, meeting.offset_px, meeting.same_stride))
@@ -111,10 +111,10 @@ def concatenated(
     """Tensors one after the other along a dimension.
 
     Args:
-        fields: Of the tensors; None of those that do not depend on the image.
-        shapes: Of all of them.
-        index: The dimension.
-        meetings: As in `merged`.
+        fields: Fields of the tensors; None for those that do not depend on the image.
+        shapes: Shapes of all tensors.
+        index: The dimension along which they are joined.
+        meetings: Where to note paths whose windows are out of step.
     """
     known = [field for field in fields if field is not None]
     parts = [

@@ -27,14 +27,14 @@ class Latency:
     """Time of one forward pass.
 
     Attributes:
-        name: Of the network.
+        name: Name of the network.
         image_size: Height and width in pixels.
         batch: Images at a time.
         median_ms: Milliseconds that half of the passes stay under, for the whole batch.
         p95_ms: Milliseconds that 95 % of them do not exceed; the longest of under 20.
         repeats: Passes that were timed.
-        threads: Of torch on the CPU.
-        precision: Of parameters and images.
+        threads: Threads of torch on the CPU.
+        precision: Type of parameters and images.
         memory_format: ``channels_first`` or ``channels_last``.
         device: ``cpu``, or the name of the GPU.
     """
@@ -99,10 +99,10 @@ def latency(
             they random. They are copied.
         image_sizes: Height and width in pixels, for all or for each name.
         batch_sizes: Images at a time.
-        device: As torch calls it, such as ``cuda``.
+        device: Name of the device in torch, such as ``cuda``.
         precision: ``float32``, ``float16`` or ``bfloat16``, of parameters and images.
         channels_last: Whether channels are innermost in memory.
-        threads: Of torch on the CPU; by default as many as it has now.
+        threads: Threads of torch on the CPU; by default as many as it has now.
         budget_s: Time for each network and batch size, from which on there is no other
             pass, after three.
         repeats: Passes at most.

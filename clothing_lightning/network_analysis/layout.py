@@ -48,7 +48,7 @@ class Field:
     """What the entries of a tensor see of the image.
 
     Attributes:
-        dims: Of the tensor.
+        dims: Dimensions of the tensor.
         windows: Pixels that each position along the height and the width sees; where no
             position is left, what the positions saw that were summarised.
     """
@@ -58,17 +58,17 @@ class Field:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the tensor."""
+        """Shape of the tensor."""
         return tuple(size(dim) for dim in self.dims)
 
     def positions(self, axis: int) -> list[Atom]:
         """The atoms that index positions along an axis."""
-        found = [
+        indexing = [
             atom
             for atom in chain.from_iterable(map(atoms, self.dims))
             if atom.axis == axis and not atom.key
         ]
-        return [atom for atom in found if atom.size > 1] or found[:1]
+        return [atom for atom in indexing if atom.size > 1] or indexing[:1]
 
     @property
     def axes(self) -> frozenset[int]:
@@ -114,9 +114,9 @@ def size(dim: Dim) -> int:
     return sum(prod(atom.size for atom in segment) for segment in dim)
 
 
-def extent(found: Iterable[Atom]) -> int:
+def extent(indexing: Iterable[Atom]) -> int:
     """Positions from the first to the last that atoms index, both included."""
-    return sum((atom.size - 1) * atom.weight for atom in found) + 1
+    return sum((atom.size - 1) * atom.weight for atom in indexing) + 1
 
 
 def atoms(dim: Dim) -> Iterator[Atom]:
@@ -130,18 +130,18 @@ def position_atom(dim: Dim) -> Atom | None:
     Raises:
         LayoutError: If there are positions of another arrangement.
     """
-    found = list(atoms(dim))
-    if not found:
+    indexing = list(atoms(dim))
+    if not indexing:
         return None
     if len(dim) == 1:
-        (atom, *others) = [a for a in dim[0] if a.size > 1] or found
+        (atom, *others) = [a for a in dim[0] if a.size > 1] or indexing
         if not others and atom.axis is not None and not atom.key:
             return atom
     raise LayoutError("positions share a dimension with something else")
 
 
 def normalised(field: Field) -> Field:
-    """Say the same in the simplest way.
+    """Describe the positions of a tensor in the simplest way.
 
     An atom of one entry says nothing where its axis has others, and the entries of a
     line that is alone on its axis are one position apart.

@@ -40,12 +40,12 @@ class LiveMemory:
 
 def tensors_in(values: Sequence[Any]) -> list[Tensor]:
     """The tensors among values and in the lists and tuples among them."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
-            found.append(value)
+            tensors.append(value)
         elif isinstance(value, list | tuple):
-            found += tensors_in(value)
+            tensors += tensors_in(value)
         elif isinstance(value, dict):
-            found += tensors_in(list(value.values()))
-    return found
+            tensors += tensors_in(list(value.values()))
+    return tensors

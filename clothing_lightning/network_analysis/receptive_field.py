@@ -69,7 +69,7 @@ class FieldReport:
     """What the features of a network see.
 
     Attributes:
-        field: Of the convolutional path; None if an unknown operation hides it.
+        field: Field of the convolutional path; None if an unknown operation hides it.
         is_uniform: Whether the window has the same size at every position. It has not
             after a resize or adaptive pooling between sizes that do not divide; the
             field is the largest one then, and the stride the mean, rounded.
@@ -107,7 +107,7 @@ def field_report(trace: Trace, image_size: tuple[int, int]) -> FieldReport:
     """Sum up what the features see, and by which layers.
 
     Args:
-        trace: Of a forward pass.
+        trace: Record of a forward pass.
         image_size: Height and width of its image in pixels.
     """
     before = trace.operations[: trace.features_at]
@@ -158,8 +158,8 @@ def _sees_all(mixing: Mixing, seen: Field | None, image_size: tuple[int, int]) -
 def _local(
     operations: list[Operation], image_size: tuple[int, int]
 ) -> list[LocalMixing]:
-    """One for each size of window, in order."""
-    found: dict[tuple[int, int], LocalMixing] = {}
+    """Local mixings, one for each size of window, in order."""
+    by_window: dict[tuple[int, int], LocalMixing] = {}
     for operation in operations:
         inside = {
             m.axis: m.positions
@@ -176,16 +176,16 @@ def _local(
                 positions, field.stride_px, field.size_px, strict=True
             )
         )
-        found.setdefault(
+        by_window.setdefault(
             positions, LocalMixing(operation.layer, positions, (height, width))
         )
-    return list(found.values())
+    return list(by_window.values())
 
 
 def _unknown(operations: list[Operation]) -> list[str]:
-    """Those of the whole network: what follows one of them has no field."""
-    found = [o for o in operations if o.unknown]
-    names = [f"{o.name} in {o.layer}" if o.layer else o.name for o in found]
+    """Unknown operations of the whole network: what follows one has no field."""
+    unknown = [o for o in operations if o.unknown]
+    names = [f"{o.name} in {o.layer}" if o.layer else o.name for o in unknown]
     return list(dict.fromkeys(names))
 
 

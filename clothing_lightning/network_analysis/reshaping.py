@@ -24,8 +24,7 @@ from clothing_lightning.network_analysis.windows import Windows, moved_around
 def spread_out(field: Field, index: int) -> Field:
     """Turn position times entry, as after a pixel shuffle, into a line of positions."""
     dim = field.dims[index]
-    found = list(atoms(dim))
-    if len(found) != 1 or len(dim) != 1 or len(dim[0]) != 2 or dim[0][0] != found[0]:
+    if len(dim) != 1 or len(dim[0]) != 2 or list(atoms(dim)) != [dim[0][0]]:
         return field
     atom, inner = dim[0]
     assert atom.axis is not None
@@ -37,7 +36,7 @@ def spread_out(field: Field, index: int) -> Field:
 
 
 def reshaped(field: Field, shape: Sequence[int]) -> tuple[Field, list[Mixing]]:
-    """The same entries in other dimensions, as by ``view``.
+    """A field whose entries are arranged in other dimensions, as by ``view``.
 
     Where positions cannot be followed, since a new dimension ends inside of something
     indivisible, they count as summed over: any may be in the place of any other.
@@ -135,7 +134,7 @@ def _unit(unit: Atom | Dim) -> bool:
 
 
 def _merged(segment: Iterable[Atom]) -> Segment:
-    """The same entries in as few atoms as possible."""
+    """A segment of the same entries in as few atoms as possible."""
     result: list[Atom] = []
     for atom in segment:
         last = result[-1] if result else None
@@ -158,7 +157,7 @@ def narrowed(
     """A slice along one dimension.
 
     Args:
-        field: Of the whole.
+        field: Field of the whole tensor.
         index: The dimension.
         start: First entry.
         entries: How many are kept.

@@ -131,7 +131,7 @@ def resampled(scale: Fraction, reach: int, *, centred: bool = True) -> Windows:
 def patterned(
     first: Sequence[int] | Positions, last: Sequence[int] | Positions, step: int
 ) -> Windows:
-    """Windows with the shortest period that says the same.
+    """Windows with as short a period as the pattern allows.
 
     Args:
         first: Lowest index that each position of a period sees.
@@ -189,8 +189,8 @@ def joined(one: Windows, other: Windows, positions: int) -> Joined:
     """The hull of two windows at each position.
 
     Args:
-        one: Windows of the one path.
-        other: Of the other.
+        one: Windows of one path.
+        other: Windows of the other path.
         positions: How many there are; where the strides differ, what is seen beyond the
             last one is the first path's slope.
     """

@@ -82,7 +82,7 @@ def layers_figure(report: NetworkReport) -> Figure:
     between 4 and 30 of them shows its costliest layers instead.
 
     Args:
-        report: Of the network.
+        report: What the network costs.
     """
     if not report.layers:
         return style.message_figure("No costs: the network has no layers.")

@@ -60,7 +60,7 @@ def effective_field_figure(
         window: What that position sees in theory: top, left, bottom and right in
             pixels, the last two outside, as ``ReceptiveField.window`` returns it.
             What lies beyond the image is cut off. None draws none.
-        title: Of the figure.
+        title: Title of the figure.
     """
     if not fields:
         return style.message_figure("No effective receptive field: none was measured.")

@@ -86,7 +86,7 @@ def window_figure(photo: NDArray[np.uint8] | None, report: NetworkReport) -> Fig
 
     Args:
         photo: ``[H, W, 3]``, as the network is given it; None leaves the image blank.
-        report: Of a network at the size of the photo.
+        report: What a network sees at the size of the photo.
 
     Raises:
         ValueError: If the photo has another size.
@@ -130,7 +130,7 @@ def growth_figure(report: NetworkReport) -> Figure:
     stands after them; one whose output has no positions is left out.
 
     Args:
-        report: Of the network.
+        report: What the network sees.
     """
     layers = report.layers
     seen = [(layer.name, layer.field) for layer in layers if layer.field is not None]

@@ -60,10 +60,10 @@ class Call:
         Raises:
             LayoutError: If only other arguments depend on the image.
         """
-        found = self.field(self.first)
-        if found is None:
+        field = self.field(self.first)
+        if field is None:
             raise LayoutError("another argument than the first depends on the image")
-        return found
+        return field
 
     @property
     def result(self) -> Any:
@@ -131,8 +131,8 @@ UNTAGGED = (
 @rule(*UNTAGGED)
 def elementwise(call: Call) -> Field:
     """Every entry of the result sees what the entries see that it is made of."""
-    found = [call.fields[key] for key in dict.fromkeys(_ids(call))]
-    return merged(found, call.shape, call.meetings)
+    operands = [call.fields[key] for key in dict.fromkeys(_ids(call))]
+    return merged(operands, call.shape, call.meetings)
 
 
 def _ids(call: Call) -> Iterable[int]:

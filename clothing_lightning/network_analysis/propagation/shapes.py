@@ -150,17 +150,17 @@ def _divided(call: Call) -> list[Field]:
 @rule("cat", "concat", "concatenate", "stack")
 def _concatenated(call: Call) -> Field:
     tensors = [t for t in call["tensors"] if t.numel()]
-    found = [call.field(tensor) for tensor in tensors]
+    fields = [call.field(tensor) for tensor in tensors]
     index = call.get("dim", 0) % len(call.shape)
     shapes = [list(tensor.shape) for tensor in tensors]
     if call.name == "stack":
         for shape in shapes:
             shape.insert(index, 1)
-        found = [
+        fields = [
             f and replace(f, dims=(*f.dims[:index], plain(1), *f.dims[index:]))
-            for f in found
+            for f in fields
         ]
-    return concatenated(found, shapes, index, call.meetings)
+    return concatenated(fields, shapes, index, call.meetings)
 
 
 @rule("roll")

@@ -58,7 +58,7 @@ def _stepped(source: Field, index: int, entries: int, step: Windows) -> Field:
 def _stepped_inside(
     source: Field, index: int, atom: Atom, entries: int, step: Windows
 ) -> Field:
-    """The same inside of the windows that an axis is divided into."""
+    """Let a step move inside of the windows that an axis is divided into."""
     shrinks = step.step
     if atom.weight != 1 or atom.size != entries * shrinks or step.period != 1:
         raise LayoutError("a step changes windows to another size")

@@ -158,9 +158,9 @@ def _asking(axis: int, atom: Atom) -> Atom:
 
 def _moves(summed: Dim, kept: Dim) -> bool:
     """Whether positions are summed over and as many entries without any are kept."""
-    there = [atom for atom in atoms(summed) if atom.size > 1 and not atom.key]
-    new = [atom for atom in atoms(kept) if atom.size > 1]
-    return bool(there) and not new and size(summed) == size(kept)
+    before = [atom for atom in atoms(summed) if atom.size > 1 and not atom.key]
+    after = [atom for atom in atoms(kept) if atom.size > 1]
+    return bool(before) and not after and size(summed) == size(kept)
 
 
 def _note_mixing(call: Call, source: Field, index: int) -> None:
