@@ -28,7 +28,7 @@ HALVES = Split(val=0.25, test=0.25)
 
 
 def module(root: Path, **kwargs: Any) -> ClothingDataset:
-    defaults = {"batch_size": 4, "num_workers": 0, "image_size": 16}
+    defaults = {"batch_size": 4, "image_size": 16}
     return ClothingDataset(str(root), **(defaults | kwargs))
 
 
@@ -250,7 +250,7 @@ class Placed(ClothingDataset):
 
 def test_split_is_what_suits_the_data_unless_told(tiny_dataset: MakeDataset) -> None:
     root = str(tiny_dataset())
-    options: dict[str, Any] = {"num_workers": 0, "image_size": 16}
+    options: dict[str, Any] = {"image_size": 16}
     split = Split(val=0.2, test=0.2)
     stratified = ClothingDataset(root, split=split, **options).table
     assert (stratified.groupby("group")["split"].nunique() > 1).any()
@@ -276,7 +276,7 @@ class Boxed(ClothingDataset):
 
 
 def first_test_image(cls: type[ClothingDataset], root: Path) -> torch.Tensor:
-    data = cls(str(root), num_workers=0, image_size=16)
+    data = cls(str(root), image_size=16)
     data.setup("test")
     return epoch_of(data, 0, "test")[0].images[0]
 

@@ -25,7 +25,7 @@ def no_environment(
 
 
 def module(root: Path, **kwargs: Any) -> ClothingDataset:
-    return ClothingDataset(str(root), num_workers=0, **kwargs)
+    return ClothingDataset(str(root), **kwargs)
 
 
 # Layouts and counts

@@ -79,7 +79,7 @@ def test_archive_is_unpacked_into_the_root(
 ) -> None:
     server.content = packed(folder=folder)
     root = tmp_path / "new" / "clothes"
-    data = ClothingDataset(str(root), download="archive", num_workers=0)
+    data = ClothingDataset(str(root), download="archive")
     assert len(data.table) == 39
     assert data.root == root
     assert sorted(path.name for path in root.iterdir()) == ["images", "images.csv"]
@@ -90,14 +90,14 @@ def test_data_that_are_there_are_not_fetched_again(
     server: Server, tiny_dataset: MakeDataset
 ) -> None:
     root = tiny_dataset()
-    data = ClothingDataset(str(root), download="archive", num_workers=0)
+    data = ClothingDataset(str(root), download="archive")
     assert len(data.annotations().table) == 40
     assert server.asked == 0
 
 
 def test_nothing_is_fetched_unless_asked_for(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError):
-        ClothingDataset(str(tmp_path / "clothes"), num_workers=0).annotations()
+        ClothingDataset(str(tmp_path / "clothes")).annotations()
     assert server.asked == 0
 
 
@@ -229,7 +229,7 @@ def test_kaggles_copy_is_used_where_kagglehub_keeps_it(
         return str(root)
 
     kaggle.dataset_download = answer
-    data = ClothingDataset(str(tmp_path / "none"), download="kaggle", num_workers=0)
+    data = ClothingDataset(str(tmp_path / "none"), download="kaggle")
     assert data.annotations().root == root
     assert len(data.annotations().table) == 40
     assert set(asked) == {"agrigorev/clothing-dataset-full"}

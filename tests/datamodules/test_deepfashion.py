@@ -27,7 +27,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def module(root: Path, **kwargs: Any) -> DeepFashion:
-    defaults: dict[str, Any] = {"num_workers": 0, "image_size": 16}
+    defaults: dict[str, Any] = {"image_size": 16}
     return DeepFashion(str(root), **(defaults | kwargs))
 
 

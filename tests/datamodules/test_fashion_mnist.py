@@ -64,7 +64,6 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def module(root: Path | None = None, **kwargs: Any) -> FashionMNIST:
     defaults: dict[str, Any] = {
-        "num_workers": 0,
         "image_size": 28,
         "split": Split(val=0.2),
     }

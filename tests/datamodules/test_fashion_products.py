@@ -27,7 +27,6 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def module(root: Path, **kwargs: Any) -> FashionProducts:
     defaults: dict[str, Any] = {
-        "num_workers": 0,
         "image_size": 16,
         "min_images_per_class": 1,
     }
@@ -153,7 +152,7 @@ def test_nine_hundred_images_are_the_least_by_default(tmp_path: Path) -> None:
     assert FashionProducts(str(tmp_path)).selection.min_images_per_class == 900
     root = fashion_products(tmp_path)
     with pytest.raises(DataError):
-        _ = FashionProducts(str(root), num_workers=0).table
+        _ = FashionProducts(str(root)).table
 
 
 # styles.csv

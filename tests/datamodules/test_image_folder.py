@@ -44,7 +44,7 @@ def folders(tmp_path: Path) -> Folders:
 
 
 def module(root: Path | None = None, **kwargs: Any) -> ImageFolder:
-    defaults: dict[str, Any] = {"num_workers": 0, "image_size": 16, "split": HALVES}
+    defaults: dict[str, Any] = {"image_size": 16, "split": HALVES}
     return ImageFolder(str(root) if root else None, **(defaults | kwargs))
 
 

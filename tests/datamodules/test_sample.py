@@ -13,7 +13,7 @@ SMALL = Split(val=0.2, test=0.2, small_classes="train")
 
 
 def test_sample_is_drawn_into_the_cache_and_split(own_cache: Path) -> None:
-    data = Sample(images=40, split=SMALL, num_workers=0, image_size=32)
+    data = Sample(images=40, split=SMALL, image_size=32)
     assert len(data.table) == 40
     assert data.class_names == sorted(LABELS)
     assert data.root == own_cache / "sample-40-0"
