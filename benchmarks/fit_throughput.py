@@ -153,7 +153,7 @@ def time_loop(file: Path, *, tuned: bool, steps: int) -> list[float]:
     )
     model = model.to(device)
     optimizer = model.configure_optimizers()
-    loss_of = nn.CrossEntropyLoss(model.weight)
+    loss_of = nn.CrossEntropyLoss(model.class_weights)
     in_memory = [
         (prepared(images, tuned).to(device), labels.to(device))
         for images, labels, _ in islice(batches, BATCHES_IN_MEMORY)

@@ -2,20 +2,13 @@
 
 import argparse
 import re
-import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from clothing_lightning.cli.command import CommandParser, run_command
 from clothing_lightning.data.label_mapping import parse_map
-from clothing_lightning.errors import ConfigError, RunError, UserError
-
-if TYPE_CHECKING:
-    from clothing_lightning.inference.evaluation import Evaluation, ImageSet
-    from clothing_lightning.tracking.read import StoredRun
-    from clothing_lightning.tracking.run import RunWriter
+from clothing_lightning.errors import ConfigError, UserError
 
 HELP = """\
 usage: python -m clothing_lightning.evaluate RUN [--split test|val|all] [...]
@@ -91,174 +84,56 @@ def _evaluate(words: list[str]) -> int:
     if options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}. The least is 1.")
     label_map = parse_map(options.map)
+    from clothing_lightning.cli.datasets import build_datamodule
+    from clothing_lightning.cli.malloc import keep_freed_memory
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
+    from clothing_lightning.inference.evaluation_run import Request, evaluate
 
     quiet_libraries()
-    from clothing_lightning.cli.malloc import keep_freed_memory
-    from clothing_lightning.inference.checkpoint import find_files, restore, run_called
-    from clothing_lightning.inference.evaluation import evaluate_on, read_manifest
-    from clothing_lightning.inference.evaluation_run import record_evaluation
-
     keep_freed_memory()
-    run = run_called(names[0])
-    files = find_files(names[0])
-    model = restore(files, options.device)
-    images = _images(run, names[1:], flags, options.split, model.crops_to_boxes)
-    evaluation = evaluate_on(
-        model,
-        images,
-        read_manifest(run),
+    request = Request(
+        run=names[0],
+        split=options.split,
+        root=None if names[1:] else _root(flags),
+        divided=_is_divided(names[1:], flags),
         label_map=label_map,
         keep_trained=options.keep_trained,
         batch_size=options.batch,
-    )
-    experiment = options.experiment or images.name
-    kept = record_evaluation(
-        run,
-        model,
-        images,
-        evaluation,
-        checkpoint=files.checkpoint,
-        experiment=experiment,
-        name=options.name or _title(run, images),
+        device=options.device,
+        name=options.name,
+        experiment=options.experiment,
         command=words,
     )
-    _show(run, images, evaluation, kept, experiment)
-    return 0
-
-
-def _images(
-    run: "StoredRun",
-    names: list[str],
-    flags: list[str],
-    split: str | None,
-    crops_to_boxes: bool,
-) -> "ImageSet":
-    """The images that the words mean."""
-    from clothing_lightning.inference.evaluation import images_of, own_images
-
-    if not names:
-        parser = CommandParser(allow_abbrev=False, add_help=False)
-        parser.add_argument("--root")
-        root = parser.parse_args(flags).root
-        return own_images(
-            run, split or "test", root=root, crops_to_boxes=crops_to_boxes
-        )
-    from clothing_lightning.cli.datasets import build_datamodule
-
     try:
-        data, _ = build_datamodule(names, flags)
-        divided = names[0].endswith((".yaml", ".yml")) or any(
-            flag.startswith(("--split.", "--fold")) for flag in flags
-        )
-        return images_of(data, split, divided=divided)
+        data = build_datamodule(names[1:], flags)[0] if names[1:] else None
+        evaluate(request, data)
     except UserError as err:
         # Advice is written for fit; here the options of the data stand by themselves.
         raise type(err)(_without_prefix(str(err))) from err
+    return 0
+
+
+def _root(flags: list[str]) -> str | None:
+    """Read the only flag of a data set that a run's own images need."""
+    parser = CommandParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--root")
+    root: str | None = parser.parse_args(flags).root
+    return root
+
+
+def _is_divided(names: list[str], flags: list[str]) -> bool:
+    """Whether the words say how the data set is divided into splits."""
+    return any(name.endswith((".yaml", ".yml")) for name in names) or any(
+        flag.startswith(("--split.", "--fold")) for flag in flags
+    )
 
 
 def _without_prefix(message: str) -> str:
     """Options without ``data.init_args.``; what stands in columns stays there."""
     in_columns = re.sub(
-        r"data\.init_args\.(\S+)(?=  )", lambda found: found[1] + " " * 15, message
+        r"data\.init_args\.(\S+)(?=  )", lambda match: match[1] + " " * 15, message
     )
     return in_columns.replace("data.init_args.", "")
-
-
-def _title(run: "StoredRun", images: "ImageSet") -> str:
-    if not images.own:
-        return f"{run.name} on {images.name}"
-    return f"{run.name}, {images.split} again"
-
-
-def _show(
-    run: "StoredRun",
-    images: "ImageSet",
-    evaluation: "Evaluation",
-    kept: "RunWriter",
-    experiment: str,
-) -> None:
-    """Print what was evaluated, the results, and what to do next."""
-    from rich.markup import escape
-
-    from clothing_lightning.reports.console import say, warn
-    from clothing_lightning.reports.evaluation_text import results_table, show_table
-    from clothing_lightning.tracking.store import where_to_browse
-
-    say(escape(f"{run.name} ({run.run_id[:8]}) on {images.name}, {images.split}"))
-    for remark in _remarks(images, evaluation):
-        warn(escape(remark))
-    show_table(results_table(evaluation.predictions, images.split))
-    if images.own:
-        for line in _against_stored(run, images, evaluation):
-            say(line)
-    say(escape(f"run       {kept.name}  {kept.run_id}"))
-    say(escape(f"files     {kept.folder}"))
-    say(f"browse    {where_to_browse()}")
-    words = shlex.join(["--experiment", experiment])
-    say(escape(f"compare   python -m clothing_lightning.compare {words}"))
-
-
-def _remarks(images: "ImageSet", evaluation: "Evaluation") -> Iterator[str]:
-    """What was left out or is odd about the images."""
-    from clothing_lightning.reports.evaluation_text import counted, some
-
-    labels = evaluation.labels
-    if images.synthetic:
-        yield "these images are drawn. Results say nothing about real photos."
-    if images.refused:
-        count = len(images.refused)
-        yield (
-            f"{count:,} image{'s' * (count > 1)} cannot be read and left out: "
-            f"{some(list(images.refused.values()))}."
-        )
-    if images.changed:
-        yield (
-            f"{len(images.changed):,} images are not what they were when the run "
-            f"tested them: {some(images.changed)}."
-        )
-    if labels.unmatched:
-        yield (
-            f"no class of the run is called {counted(labels.unmatched)}: left out. "
-            "--map LABEL=CLASS says what they are."
-        )
-    if labels.absent:
-        yield f"classes of the run without an image here: {some(labels.absent)}."
-    if evaluation.trained:
-        done = "count nevertheless" if evaluation.kept else "are left out"
-        yield (
-            f"{len(evaluation.trained):,} images have the content of some that the run "
-            f"has learnt from or was chosen by, and {done}: {some(evaluation.trained)}."
-        )
-
-
-def _against_stored(
-    run: "StoredRun", images: "ImageSet", evaluation: "Evaluation"
-) -> Iterator[str]:
-    """Whether the numbers are those that the run has stored."""
-    import pandas as pd
-    import torch
-
-    from clothing_lightning.inference.repeatability import repeated
-    from clothing_lightning.reports.evaluation_text import repeated_lines
-
-    try:
-        stored = pd.read_parquet(run.artifact(f"predictions/{images.split}.parquet"))
-    except RunError:
-        return
-    except (OSError, ValueError) as err:  # pyarrow's own are of these
-        yield f"the stored predictions cannot be read: {type(err).__name__}."
-        return
-    found = repeated(stored, evaluation.predictions)
-    if found is None:
-        return
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    now = {"torch": torch.__version__, "device": device}
-    then = {
-        "torch": run.tags.get("version.torch", ""),
-        "device": run.tags.get("device", ""),
-    }
-    yield from repeated_lines(found, then, now)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,18 @@
-"""Tell the classes of photos by the network of a run."""
+"""Predict the classes of photos by the network of a run."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clothing_lightning.cli.command import CommandParser, run_command
 from clothing_lightning.errors import (
     ConfigError,
     DataError,
     DatasetNotFoundError,
-    ImageError,
     StorageError,
 )
-from clothing_lightning.inference.predictor import Predictor, photo_paths
-
-if TYPE_CHECKING:
-    from clothing_lightning.reports.predicted import Prediction
+from clothing_lightning.wording import counted
 
 HELP = """\
 usage: python -m clothing_lightning.predict RUN IMAGE_OR_FOLDER [...] [options]
@@ -86,26 +81,35 @@ def _predict(words: list[str]) -> int:
     options = _parsed(words)
     _check(options)
     from clothing_lightning.cli.malloc import keep_freed_memory
-    from clothing_lightning.reports.predicted import sheet_files
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
+    from clothing_lightning.inference.prediction import predict_photos, write_files
+    from clothing_lightning.inference.predictor import Predictor, photo_paths
+    from clothing_lightning.reports.predicted import json_text, sheet_files, show
 
+    quiet_libraries()
     keep_freed_memory()
     run, *images = options.words
     paths = list(photo_paths(images))
-    predictor = Predictor(run, device=options.device, batch_size=options.batch)
     if options.sheet:
         for file in sheet_files(options.sheet, len(paths)):
             _require_new("--sheet", file)
-    if predictor.model.crops_to_boxes:
-        _tell(
-            "note: this run was trained on garments cut out of their photos; here it "
-            "looks at whole photos. Cut them out for predictions as good as its test's."
-        )
-    found, refused = _worked_through(predictor, paths, options.top)
-    _show(options, predictor, found, refused)
-    if not found:
-        raise DataError(f"none of {_photos(len(paths))} can be read.")
-    _write(options, predictor, found)
-    return EXIT_SOME_UNREADABLE if refused else 0
+    predictor = Predictor(run, device=options.device, batch_size=options.batch)
+    predictions, unreadable = predict_photos(predictor, paths, options.top)
+    if options.json:
+        source = {"run": predictor.title, "checkpoint": str(predictor.checkpoint)}
+        sys.stdout.write(json_text(predictions, unreadable, source))
+    else:
+        show(predictions, unreadable)
+    if not predictions:
+        raise DataError(f"none of {counted(len(paths), 'photo')} can be read.")
+    write_files(
+        predictor,
+        predictions,
+        csv=options.csv,
+        sheet=options.sheet,
+        explain=options.explain,
+    )
+    return EXIT_SOME_UNREADABLE if unreadable else 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -158,98 +162,6 @@ def _require_new(option: str, file: Path) -> None:
             f"{option}: there is no folder '{file.parent}'. Make it, or write "
             "elsewhere."
         )
-
-
-def _worked_through(
-    predictor: Predictor, paths: Sequence[Path], top: int
-) -> "tuple[list[Prediction], dict[Path, str]]":
-    """Predict photos, and tell at once of those that cannot be read."""
-    from clothing_lightning.data.progress import with_progress
-    from clothing_lightning.reports.predicted import Prediction
-
-    found: list[Prediction] = []
-    refused: dict[Path, str] = {}
-    names = predictor.class_names
-    results = predictor.predictions(paths)
-    shown = with_progress(results, "Predicting", total=len(paths))
-    for path, result in zip(paths, shown, strict=True):
-        if isinstance(result, ImageError):
-            refused[path] = str(result)
-            _tell(str(result))
-            continue
-        values, order = result.sort(descending=True, stable=True)
-        classes = zip(order.tolist()[:top], values.tolist()[:top], strict=True)
-        found.append(Prediction(path, [(names[k], value) for k, value in classes]))
-    return found, refused
-
-
-def _write(
-    options: argparse.Namespace, predictor: Predictor, found: "list[Prediction]"
-) -> None:
-    """Write the files that are asked for, and say where they are.
-
-    Raises:
-        StorageError: If one cannot be written.
-    """
-    from clothing_lightning.reports import predicted
-
-    try:
-        if options.csv:
-            predicted.write_csv(found, options.csv)
-        if options.sheet:
-            files = predicted.sheet_files(options.sheet, len(found))
-            predicted.write_sheet(found, files, predictor.title)
-            _tell_of_pages(files, len(found))
-        if options.explain:
-            from clothing_lightning.inference.explanation import write_explanations
-
-            write_explanations(predictor.model, found, options.explain)
-    except OSError as err:
-        raise StorageError(
-            f"{err.filename or 'the results'}: cannot be written ({err.strerror}). "
-            "Check the folder and its permissions."
-        ) from err
-    for option in ("csv", "sheet", "explain"):
-        if target := getattr(options, option):
-            _tell(f"{option:9} {target}")
-
-
-def _tell_of_pages(files: Sequence[Path], count: int) -> None:
-    from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
-
-    shown = len(files) * PHOTOS_PER_PAGE
-    if shown < count:
-        _tell(f"note: the sheet shows the first {shown:,} of {count:,} photos.")
-
-
-def _show(
-    options: argparse.Namespace,
-    predictor: Predictor,
-    found: "list[Prediction]",
-    refused: dict[Path, str],
-) -> None:
-    from clothing_lightning.reports import predicted
-
-    if options.json:
-        source = {"run": predictor.title, "checkpoint": str(predictor.checkpoint)}
-        sys.stdout.write(predicted.json_text(found, refused, source))
-        return
-    if found:
-        predicted.show(found)
-    if found and refused:
-        count = len(refused)
-        _tell(f"{_photos(count)} could not be read, of {count + len(found):,}.")
-
-
-def _photos(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count:,} photos"
-
-
-def _tell(text: str) -> None:
-    """Print a line on stderr."""
-    from clothing_lightning.reports.predicted import printable
-
-    sys.stderr.write(printable(text) + "\n")
 
 
 if __name__ == "__main__":

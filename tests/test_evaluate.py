@@ -9,10 +9,17 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import evaluate
+from clothing_lightning.inference.predictor import Predictor
 from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.tracking.read import StoredRun, find_run
 from clothing_lightning.tracking.store import create_run
-from tests.trained_run import COLOURS, Trained, draw_folders, trained
+from tests.trained_run import (
+    COLOURS,
+    Trained,
+    draw_folders,
+    store_as_before_0_2,
+    trained,
+)
 
 __all__ = ["trained"]
 
@@ -143,8 +150,6 @@ def test_the_checkpoint_that_is_named_is_tested(
 ) -> None:
     last = trained.artifacts / "checkpoints" / "last.ckpt"
     shown([str(last), "--name", "last"], capsys)
-    from clothing_lightning.inference.predictor import Predictor
-
     assert find_run("last").params["checkpoint"] == "last.ckpt"
     found = predictions_of(find_run("last"))
     table = Predictor(str(last))([trained.photos / path for path in found["path"]])
@@ -191,8 +196,6 @@ def test_images_get_the_preprocessing_of_the_run(
 ) -> None:
     words = ["tiny", "image_folder", "--root", str(others), "--image_size", "64"]
     shown([*words, "--name", "sized"], capsys)
-    from clothing_lightning.inference.predictor import Predictor
-
     found = predictions_of(find_run("sized"))
     table = Predictor("tiny")([others / path for path in found["path"]])
     names = list(COLOURS)
@@ -213,7 +216,7 @@ def test_an_experiment_says_which_images(trained: Trained, capsys: Captured) -> 
     [
         (["nobody"], "run 'nobody' is not in sqlite"),
         (["--split", "val"], "--split: name the run before the flags"),
-        (["none.ckpt"], "run 'none.ckpt' is not in sqlite"),
+        (["none.ckpt"], "none.ckpt: there is no such checkpoint"),
         (["tiny", "--split", "train"], "invalid choice: 'train'"),
         (["tiny", "--root", "nowhere"], "'nowhere' is not a folder, where its images"),
         (["tiny", "--root", "EMPTY"], "none of the 18 images of its split 'test' can"),
@@ -287,3 +290,35 @@ def test_a_run_without_its_checkpoint_is_told(
     create_run("clothes", "cut off", {})
     message = refused(["cut off"], capsys)
     assert "has no artifact 'checkpoints/best.ckpt'" in message
+
+
+def test_a_run_from_before_0_2_is_evaluated(trained: Trained, capsys: Captured) -> None:
+    with store_as_before_0_2(trained):
+        text = shown(["tiny", "--name", "old"], capsys)
+    assert "The same numbers as stored" in text
+    assert find_run("old").tags["evaluates"] == trained.run.run_id
+
+
+def test_a_checkpoint_alone_is_evaluated_on_a_data_set(
+    trained: Trained,
+    others: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    expected = Predictor("tiny")([others / "Hat" / "000.jpg"])[list(COLOURS)]
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.copy(trained.best, folder / "alone.ckpt")
+    monkeypatch.chdir(folder)
+    words = ["alone.ckpt", "image_folder", "--root", str(others), "--map", "Robe=Dress"]
+    text = shown([*words, "--name", "alone"], capsys)
+    assert "so which of these images it has learnt from is unknown" in text
+    run = find_run("alone")
+    assert "evaluates" not in run.tags
+    assert run.params["model.backbone"] == "test_resnet"
+    found = predictions_of(run).set_index("path")
+    assert len(found) == 11
+    now = found.loc["Hat/000.jpg", list(COLOURS)].to_numpy(float)
+    assert now == pytest.approx(expected.to_numpy()[0], abs=1e-6)
+    assert "only the run knows its own images" in refused(["alone.ckpt"], capsys)

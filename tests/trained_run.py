@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from clothing_lightning import fit
+from clothing_lightning.models.description import ARTIFACT, KEY
 from clothing_lightning.tracking.read import StoredRun, find_run
 from clothing_lightning.tracking.store import client
 
@@ -37,6 +40,10 @@ class Trained:
     artifacts: Path
     experiment: Path
 
+    @property
+    def best(self) -> Path:
+        return self.artifacts / "checkpoints" / "best.ckpt"
+
     def photo(self, label: str = "Hat", number: int = 0) -> str:
         return str(self.photos / label / f"{number:03}.jpg")
 
@@ -44,11 +51,29 @@ class Trained:
         return pd.read_parquet(self.artifacts / "predictions" / f"{stage}.parquet")
 
 
+@contextmanager
+def store_as_before_0_2(trained: Trained) -> Iterator[None]:
+    """Store the run as versions before 0.2 have done: nothing describes its network."""
+    description, best = trained.artifacts / ARTIFACT, trained.best
+    text, whole = description.read_text(), best.read_bytes()
+    content = torch.load(best, weights_only=True)
+    state = content["state_dict"]
+    state["weight"] = state.pop("class_weights")
+    del content[KEY]
+    description.unlink()
+    torch.save(content, best)
+    try:
+        yield
+    finally:
+        description.write_text(text)
+        best.write_bytes(whole)
+
+
 def draw(file: Path, colour: tuple[int, int, int], seed: int) -> None:
     """A photo of one colour, with noise and a shape of its own."""
-    chance = np.random.default_rng(seed)
-    size = (int(chance.integers(36, 60)), int(chance.integers(36, 60)), 3)
-    pixels = chance.normal(colour, 60, size).clip(0, 255).astype(np.uint8)
+    rng = np.random.default_rng(seed)
+    size = (int(rng.integers(36, 60)), int(rng.integers(36, 60)), 3)
+    pixels = rng.normal(colour, 60, size).clip(0, 255).astype(np.uint8)
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(file, quality=92)
 

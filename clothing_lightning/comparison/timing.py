@@ -1,26 +1,26 @@
 """How long one image takes in the networks of runs, on this machine."""
 
+import json
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from clothing_lightning.comparison.costs import COSTS
 from clothing_lightning.comparison.predictions import RunPredictions
-from clothing_lightning.errors import UserError
-from clothing_lightning.inference.checkpoint import untrained
+from clothing_lightning.errors import RunError, UserError
+from clothing_lightning.inference.checkpoint import describe_run, trained_run
+from clothing_lightning.inference.trained_network import TrainedNetwork, build_network
+from clothing_lightning.models.devices import select_device
 from clothing_lightning.network_analysis.latency import latency
+from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.wording import on_machine
-
-if TYPE_CHECKING:
-    from clothing_lightning.tracking.read import StoredRun
 
 
 def time_networks(
-    runs: "Sequence[StoredRun]", *, budget_s: float = 5.0
+    runs: Sequence[StoredRun], *, budget_s: float = 5.0
 ) -> tuple[dict[str, float], str, list[str]]:
     """Time the networks of runs in turns, each once, however many runs have it.
 
@@ -28,25 +28,30 @@ def time_networks(
 
     Args:
         runs: Runs that have trained a network, or evaluations of such runs.
-        budget_s: Seconds that the measurement of each network may take.
+        budget_s: Time for each network, in seconds.
 
     Returns:
-        By the id of the run the median time of one image in milliseconds; what they
-        were measured on; and remarks about runs that could not be measured.
+        The median time of one image in milliseconds by the id of the run; the machine
+        that they were measured on; and remarks on runs that could not be measured.
     """
     networks: dict[str, nn.Module] = {}
     sizes: dict[str, tuple[int, int]] = {}
-    kinds: dict[str, str] = {}
+    structure_of: dict[str, str] = {}
     remarks = []
     for run in runs:
         try:
-            model, kinds[run.run_id] = untrained(run)
+            model = _untrained_network(trained_run(run))
         except UserError as err:
             remarks.append(f"No latency: {err}")
             continue
         side = model.preprocessing.image_size
-        networks.setdefault(kinds[run.run_id], model.network)
-        sizes[kinds[run.run_id]] = (side, side)
+        about = model.description
+        structure = json.dumps(
+            [about.backbone, about.in_chans, len(about.class_names), side]
+        )
+        structure_of[run.run_id] = structure
+        networks.setdefault(structure, model.network)
+        sizes[structure] = (side, side)
         device = model.device
     if not networks:
         return {}, "", remarks
@@ -54,12 +59,12 @@ def time_networks(
         networks, sizes, (1,), device=str(device), channels_last=True, budget_s=budget_s
     )
     median_ms = {each.name: each.median_ms for each in timed}
-    times = {run_id: median_ms[kind] for run_id, kind in kinds.items()}
-    return times, on_machine(timed[0].device, timed[0].threads), remarks
+    by_run = {run_id: median_ms[name] for run_id, name in structure_of.items()}
+    return by_run, on_machine(timed[0].device, timed[0].threads), remarks
 
 
 def with_latencies(
-    runs: Sequence[RunPredictions], stored: "Sequence[StoredRun]"
+    runs: Sequence[RunPredictions], stored: Sequence[StoredRun]
 ) -> tuple[list[RunPredictions], str, list[str]]:
     """Measure the latencies of runs, and give them to the runs as a metric.
 
@@ -79,3 +84,20 @@ def with_latencies(
         took = {COSTS["latency_ms"].metric: times.get(run.run_id, math.nan)}
         timed.append(replace(run, metrics={**(run.metrics or {}), **took}))
     return timed, machine, remarks
+
+
+def _untrained_network(run: StoredRun) -> TrainedNetwork:
+    """Build the network of a run with random weights.
+
+    Raises:
+        ConfigError: If timm here has no such network.
+        RunError: If what the run has left is damaged.
+    """
+    description = describe_run(run)
+    try:
+        return build_network(description, None, select_device("auto"))
+    except (RuntimeError, TypeError, AttributeError) as err:
+        raise RunError(
+            f"run {run.name} ({run.run_id[:8]}): its network cannot be built ({err}). "
+            "Train it again with this software."
+        ) from err

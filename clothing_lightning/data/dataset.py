@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from clothing_lightning.data.decoding import read_image
+from clothing_lightning.errors import ImageError
 
 if TYPE_CHECKING:
     from clothing_lightning.data.augmentation import Pipeline
@@ -24,7 +25,7 @@ class Batch(NamedTuple):
         images: uint8 ``[N, H, W, 3]`` from the loader; float32 ``[N, 3, H, W]``,
             normalised, in the steps.
         labels: int64 ``[N]``.
-        indices: int64 ``[N]``, the rows of the split's table.
+        indices: int64 ``[N]``, the row of each image in the split's table.
     """
 
     images: Tensor
@@ -102,6 +103,73 @@ class PhotoDataset(Dataset[tuple[Tensor, int, int]]):
         # Decoded images are read-only, which torch has no notion of.
         image = np.require(image, requirements=["C", "W"])
         return torch.from_numpy(image), self.labels[index], index
+
+
+class UnlabelledPhotos(Dataset[Tensor | ImageError]):
+    """Photos whose class is to be predicted; an item that cannot be read is an error.
+
+    They are read by a `PhotoDataset`, so that a network gets the same pixels as in its
+    test.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        pipeline: "Pipeline",
+        boxes: "np.ndarray[Any, Any] | None" = None,
+    ) -> None:
+        """Refer to photos; nothing is read yet.
+
+        Args:
+            paths: Paths of the image files.
+            pipeline: Makes the network's input of a decoded photo.
+            boxes: Left, top, right and bottom of the part of each photo that is used,
+                in pixels, ``[N, 4]``; by default the whole photo is used.
+        """
+        names = [os.fspath(path) for path in paths]
+        labels = [0] * len(names)
+        self.photos = PhotoDataset(Path(), names, labels, pipeline, 0, boxes)
+
+    def __len__(self) -> int:
+        """Return the number of photos."""
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> Tensor | ImageError:
+        """Return a photo, uint8 ``[H, W, 3]``, or the reason that it cannot be read."""
+        try:
+            return self.photos[index][0]
+        except ImageError as err:
+            return err
+
+    def batches(
+        self, batch_size: int, workers: int
+    ) -> Iterator[tuple[Tensor | None, list[ImageError | None]]]:
+        """Read all photos in order.
+
+        Args:
+            batch_size: Number of photos in a batch, unreadable ones included.
+            workers: Number of processes that read; 0 reads in this process.
+
+        Yields:
+            The readable photos of a batch, uint8 ``[N, H, W, 3]``, or None if there is
+            none; and for each photo of the batch its error, or None if it was read.
+        """
+        yield from PhotoLoader(
+            self,
+            batch_size,
+            collate_fn=_split_off_errors,
+            num_workers=workers,
+            worker_init_fn=start_worker,
+        )
+
+
+def _split_off_errors(
+    items: Sequence[Tensor | ImageError],
+) -> tuple[Tensor | None, list[ImageError | None]]:
+    """Collate photos and errors, as `UnlabelledPhotos.batches` yields them."""
+    photos = [item for item in items if isinstance(item, Tensor)]
+    errors = [item if isinstance(item, ImageError) else None for item in items]
+    return torch.stack(photos) if photos else None, errors
 
 
 class EpochSampler(Sampler[Place]):

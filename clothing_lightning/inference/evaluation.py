@@ -1,9 +1,9 @@
-"""Testing a trained network again: on its own images, or on others."""
+"""Testing a trained network again: on its run's own images, or on others."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,12 @@ from clothing_lightning.data.locations import data_folder
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.data.selection import clipped_boxes
 from clothing_lightning.data.table import SPLITS, read_cells
+from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import DataError, DatasetNotFoundError, ImageError
 from clothing_lightning.inference.trained_network import TrainedNetwork
+from clothing_lightning.tracking.read import StoredRun
 
-if TYPE_CHECKING:
-    from clothing_lightning.datamodules import PhotoDataModule
-    from clothing_lightning.tracking.read import StoredRun
-
-_WORKERS = 4  # processes that look for changes
+_WORKERS = 4  # processes that inspect images
 
 
 @dataclass
@@ -29,161 +27,169 @@ class ImageSet:
     """Images to evaluate on.
 
     Attributes:
-        name: Of the data set.
+        name: Name of the data set.
         split: ``train``, ``val``, ``test`` or ``all``.
         root: The folder that paths are relative to.
         table: ``path``, ``label``, ``sha256``, ``split`` and further columns.
-        inspected: What `inspect_images` found, by path.
+        inspection: What `inspect_images` reports of each image, by path.
         crops_to_boxes: Whether images are cut to the table's boxes.
-        synthetic: Whether they are drawn.
-        own: Whether they are the run's own.
-        changed: Paths of images that are not what they were.
-        refused: Paths of images that cannot be read, and why.
+        synthetic: Whether the images are drawn.
+        from_run: Whether the images are a split of the evaluated run itself.
+        changed_images: Paths of images whose content is not what the run has recorded.
+        unreadable_images: Reason by path of images that cannot be read.
     """
 
     name: str
     split: str
     root: Path
     table: pd.DataFrame
-    inspected: pd.DataFrame
+    inspection: pd.DataFrame
     crops_to_boxes: bool = False
     synthetic: bool = False
-    own: bool = False
-    changed: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    from_run: bool = False
+    changed_images: list[str] = field(default_factory=list)
+    unreadable_images: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network says of images.
+    """Predictions of a network for a set of images.
 
     Attributes:
-        images: Those that count; ``label`` is the network's class.
-        predictions: The table of `analysis.classification`.
-        labels: How labels became classes.
-        trained: Paths of images that the run has learnt from or was chosen by.
-        kept: Whether those count nevertheless.
+        image_set: The set of images, with those that were left out.
+        table: The images that count; ``label`` is the network's class.
+        predictions: Path, label and class probabilities of each image that counts.
+        labels: How labels of the images became classes of the network.
+        trained_images: Paths of images that the run was trained on or chosen by.
+        keeps_trained: Whether those count nevertheless.
         preprocessing: How the network got the images: the fields of `Preprocessing`,
             and whether they were cut to ``boxes``.
     """
 
-    images: pd.DataFrame
+    image_set: ImageSet
+    table: pd.DataFrame
     predictions: pd.DataFrame
     labels: LabelMapping
-    trained: list[str]
-    kept: bool
+    trained_images: list[str]
+    keeps_trained: bool
     preprocessing: dict[str, Any]
 
 
-def read_manifest(run: "StoredRun") -> pd.DataFrame:
-    """The images of a run's splits, as it has recorded them.
+def read_manifest(run: StoredRun) -> pd.DataFrame:
+    """Read the images of a run's splits, as the run has recorded them.
 
     Raises:
-        RunError: If it has recorded none.
+        RunError: If the run has recorded none.
     """
     manifest = read_cells(run.artifact("data/manifest.csv"))
     return manifest[manifest["split"].isin(SPLITS)].reset_index(drop=True)
 
 
-def own_images(
-    run: "StoredRun", split: str, *, root: str | None, crops_to_boxes: bool
+def images_of_run(
+    run: StoredRun, split: str, *, root: str | None, crops_to_boxes: bool
 ) -> ImageSet:
-    """Images of a run's own split, from its manifest.
+    """Find the images of one of a run's own splits.
 
     Args:
-        run: The run.
+        run: The run, whose manifest lists the images.
         split: ``train``, ``val``, ``test`` or ``all``.
-        root: Where the images are now; by default where they were.
+        root: Folder that the images are in now; by default where they were.
         crops_to_boxes: Whether the run cuts images to the manifest's boxes.
 
     Raises:
         DatasetNotFoundError: If the folder is not there.
-        DataError: If none of the images is.
+        DataError: If none of the images can be read.
     """
     manifest = read_manifest(run)
     rows = manifest if split == "all" else manifest[manifest["split"] == split]
     folder = _root(run, root)
-    inspected = inspect_images(folder, list(rows["path"]), workers=_WORKERS)
-    inspected = inspected.set_index(rows["path"])
-    refused = _refused(inspected)
-    now = inspected["sha256"].to_numpy()
-    changed = rows["path"][(now != rows["sha256"]) & ~rows["path"].isin(refused)]
-    rows = rows.assign(sha256=now)[~rows["path"].isin(refused)]
+    inspection = inspect_images(folder, list(rows["path"]), workers=_WORKERS)
+    inspection = inspection.set_index(rows["path"])
+    unreadable = _unreadable(inspection)
+    hashes = inspection["sha256"].to_numpy()
+    is_readable = ~rows["path"].isin(unreadable)
+    changed = rows["path"][(hashes != rows["sha256"]) & is_readable]
+    rows = rows.assign(sha256=hashes)[is_readable]
     if rows.empty:
         raise DataError(
-            f"run {run.name}: none of the {len(inspected):,} images of its split "
-            f"'{split}' can be read in '{folder}' ({next(iter(refused.values()), '')})"
-            ". Say where they are: --root FOLDER."
+            f"run {run.name}: none of the {len(inspection):,} images of its split "
+            f"'{split}' can be read in '{folder}' ("
+            f"{next(iter(unreadable.values()), '')}). Say where they are: --root "
+            "FOLDER."
         )
     return ImageSet(
         run.experiment,
         split,
         folder,
         rows.reset_index(drop=True),
-        inspected,
+        inspection,
         crops_to_boxes,
         run.tags.get("synthetic") == "true",
-        own=True,
-        changed=list(changed),
-        refused=refused,
+        from_run=True,
+        changed_images=list(changed),
+        unreadable_images=unreadable,
     )
 
 
-def _root(run: "StoredRun", given: str | None) -> Path:
-    """Where the images are said to be, were, or are below the data's folder now."""
-    data = data_folder()
+def _root(run: StoredRun, given: str | None) -> Path:
+    """Return the folder given, the recorded one, or that of its name in the data."""
     recorded = run.tags.get("image_root")
     before = [Path(recorded)] if recorded else []
-    below = data / (before[0].name if before else run.experiment)
+    below = data_folder() / (before[0].name if before else run.experiment)
     places = [Path(given).expanduser()] if given else [*before, below]
     for folder in places:
         if folder.is_dir():
             return folder
-    looked = " or ".join(f"'{folder}'" for folder in places)
+    searched = " or ".join(f"'{folder}'" for folder in places)
     raise DatasetNotFoundError(
-        f"run {run.name}: {looked} is not a folder, where its images would be. Say "
+        f"run {run.name}: {searched} is not a folder, where its images would be. Say "
         "where they are: --root FOLDER."
     )
 
 
-def _refused(inspected: pd.DataFrame) -> dict[str, str]:
-    """Why images cannot be read, by path."""
-    return {str(path): str(why) for path, why in inspected["refusal"].dropna().items()}
+def _unreadable(inspection: pd.DataFrame) -> dict[str, str]:
+    """Return by path the reason why images cannot be read."""
+    reasons = inspection["refusal"].dropna()
+    return {str(path): str(reason) for path, reason in reasons.items()}
 
 
-def images_of(data: "PhotoDataModule", split: str | None, *, divided: bool) -> ImageSet:
-    """Images of a data set.
+def images_of_dataset(
+    data: PhotoDataModule, split: str | None, *, divided: bool
+) -> ImageSet:
+    """Select images of a data set.
 
     Args:
         data: The data set.
         split: ``train``, ``val``, ``test`` or ``all``; by default ``test`` where the
             data set is divided, else ``all``.
-        divided: Whether the user has said how it is; it may also come with a split.
+        divided: Whether the user has said how the data set is divided; it may also
+            come with a split of its own.
 
     Raises:
-        DataError: If it has no image of that split.
+        DataError: If the data set has no image of that split.
     """
     source = data.source.table
     split = split or ("test" if divided or "split" in source else "all")
     table = source.assign(split="test") if split == "all" else data.part(split)
     if table.empty:
         raise DataError(f"{data.name}: there is no image in the split '{split}'.")
+    inspection = data.selected.inspected
     return ImageSet(
         data.name,
         split,
         data.root,
         table,
-        data.selected.inspected,
+        inspection,
         data.crop_to_boxes,
         data.synthetic,
-        refused=_refused(data.selected.inspected),
+        unreadable_images=_unreadable(inspection),
     )
 
 
 def evaluate_on(
     model: TrainedNetwork,
     images: ImageSet,
-    manifest: pd.DataFrame,
+    manifest: pd.DataFrame | None,
     *,
     label_map: Mapping[str, str] | None = None,
     keep_trained: bool = False,
@@ -192,28 +198,27 @@ def evaluate_on(
     """Predict the images whose labels are classes of the network.
 
     Images that the run was trained on, or whose scores chose its checkpoint, are left
-    out, wherever they lie and whatever they are called. Of the run's own test and
+    out, wherever they lie and whatever they are called. In the run's own test and
     validation split only copies of training images can be such; those of the test
     stay, since the run's own numbers hold them as well.
 
     Args:
         model: The network of the run.
-        images: To evaluate on.
-        manifest: Images of the run's splits.
-        label_map: Classes of labels that are called otherwise.
-        keep_trained: Leave none of them out.
-        batch_size: Photos that go through the network at once.
+        images: The images to evaluate on.
+        manifest: The images of the run's splits; None if they are not known.
+        label_map: Class by label, for labels that are not the name of their class.
+        keep_trained: Whether images that the run was trained on count as well.
+        batch_size: Number of photos that go through the network at once.
 
     Raises:
-        ConfigError: If ``label_map`` names a label or class that there is not.
-        DataError: If nothing is left to evaluate on.
+        ConfigError: If ``label_map`` names a label or class that does not exist.
+        DataError: If no image is left to evaluate on.
     """
     counts = {str(k): int(n) for k, n in images.table["label"].value_counts().items()}
     labels = map_labels(counts, model.class_names, label_map or {})
     table = images.table[images.table["label"].isin(labels.classes)]
-    learnt = _trained(images, manifest)
-    trained = table["sha256"].isin(learnt)
-    keep = keep_trained or (images.own and images.split == "test")
+    trained = table["sha256"].isin(_trained_hashes(images, manifest))
+    keep = keep_trained or (images.from_run and images.split == "test")
     paths = list(table["path"][trained])
     table = table if keep else table[~trained]
     if table.empty:
@@ -225,16 +230,18 @@ def evaluate_on(
     table = table.assign(label=table["label"].map(labels.classes))
     table = table.assign(split="test").reset_index(drop=True)
     table = table.drop(columns=["width", "height"], errors="ignore").join(
-        images.inspected[["width", "height"]], on="path"
+        images.inspection[["width", "height"]], on="path"
     )
     predictions = _predictions(model, images, table, batch_size)
-    seen = asdict(model.preprocessing) | {"boxes": images.crops_to_boxes}
-    return Evaluation(table, predictions, labels, paths, keep, seen)
+    preprocessing = asdict(model.preprocessing) | {"boxes": images.crops_to_boxes}
+    return Evaluation(images, table, predictions, labels, paths, keep, preprocessing)
 
 
-def _trained(images: ImageSet, manifest: pd.DataFrame) -> set[str]:
-    """Hashes of images that the run has learnt from, or was chosen by."""
-    own_val = images.own and images.split == "val"
+def _trained_hashes(images: ImageSet, manifest: pd.DataFrame | None) -> set[str]:
+    """Return hashes of the images that the run was trained on or chosen by."""
+    if manifest is None:
+        return set()
+    own_val = images.from_run and images.split == "val"
     splits = ["train"] if own_val else ["train", "val"]
     return set(manifest.loc[manifest["split"].isin(splits), "sha256"].dropna())
 
@@ -244,13 +251,13 @@ def _predictions(
 ) -> pd.DataFrame:
     boxes = None
     if images.crops_to_boxes:
-        boxes = clipped_boxes(table, images.inspected, images.name)
+        boxes = clipped_boxes(table, images.inspection, images.name)
     paths = [images.root / path for path in table["path"]]
     results = model.predict(paths, batch_size, boxes)
     rows = []
-    for found in with_progress(results, "Evaluating", total=len(paths)):
-        if isinstance(found, ImageError):  # it was sound a moment ago
-            raise found
-        rows.append(found.numpy())
+    for result in with_progress(results, "Evaluating", total=len(paths)):
+        if isinstance(result, ImageError):  # it was readable a moment ago
+            raise result
+        rows.append(result.numpy())
     scores = pd.DataFrame(np.stack(rows), columns=model.class_names)
     return pd.concat([table[["path", "label"]], scores], axis=1)

@@ -1,145 +1,316 @@
-"""An evaluation as a run of its own."""
+"""An evaluation as a run of its own, and what the terminal shows of it."""
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import torch
+from rich.markup import escape
 
 from clothing_lightning import __version__
-from clothing_lightning.data.table import digest
-from clothing_lightning.inference.checkpoint import BEST
+from clothing_lightning.data.table import digest, split_digest
+from clothing_lightning.datamodules import PhotoDataModule
+from clothing_lightning.errors import RunError
+from clothing_lightning.inference.checkpoint import (
+    BEST,
+    find_checkpoint,
+    read_checkpoint,
+    run_of,
+)
+from clothing_lightning.inference.evaluation import (
+    Evaluation,
+    ImageSet,
+    evaluate_on,
+    images_of_dataset,
+    images_of_run,
+    read_manifest,
+)
 from clothing_lightning.inference.trained_network import TrainedNetwork
+from clothing_lightning.metrics.agreement import agreement
 from clothing_lightning.metrics.classification_report import summary
+from clothing_lightning.models.description import ARTIFACT
+from clothing_lightning.models.devices import device_name
 from clothing_lightning.reports.classification import write_classification_report
-from clothing_lightning.tracking.read import CHECKPOINT, EVALUATES_TAG
+from clothing_lightning.reports.console import say, warn
+from clothing_lightning.reports.evaluation_text import (
+    agreement_lines,
+    results_table,
+    show_table,
+)
+from clothing_lightning.tracking.read import CHECKPOINT, EVALUATES_TAG, StoredRun
 from clothing_lightning.tracking.run import RunWriter
+from clothing_lightning.tracking.settings import CONTENT
+from clothing_lightning.tracking.store import shown_uri, where_to_browse
+from clothing_lightning.wording import counted, listed
 
-if TYPE_CHECKING:
-    from clothing_lightning.inference.evaluation import Evaluation, ImageSet
-    from clothing_lightning.tracking.read import StoredRun
+_NAMES_SHOWN = 5
 
 
-def record_evaluation(
-    run: "StoredRun",
-    model: TrainedNetwork,
-    images: "ImageSet",
-    evaluation: "Evaluation",
-    *,
-    checkpoint: Path,
-    experiment: str,
-    name: str,
-    command: Sequence[str],
-) -> RunWriter:
-    """Log an evaluation: settings and cost of the run, results on these images.
+@dataclass(frozen=True)
+class Request:
+    """What is to be evaluated, and how.
+
+    Attributes:
+        run: Id, start of the id, or name of the run; or the path of a checkpoint.
+        split: ``test``, ``val`` or ``all``; None: ``test``, or all of a data set that
+            comes with no split.
+        root: Folder that the run's own images are in now; None: where they were.
+        divided: Whether the user has said how the data set is divided.
+        label_map: Class by label, for labels that are not the name of their class.
+        keep_trained: Whether images that the run was trained on count as well.
+        batch_size: Number of photos that go through the network at once.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        name: Name of the new run; None: made of those of the run and the images.
+        experiment: MLflow's experiment of the new run; None: the name of the data.
+        command: Words of the command line.
+    """
+
+    run: str
+    split: str | None
+    root: str | None
+    divided: bool
+    label_map: Mapping[str, str]
+    keep_trained: bool
+    batch_size: int
+    device: str
+    name: str | None
+    experiment: str | None
+    command: Sequence[str]
+
+
+def evaluate(request: Request, data: PhotoDataModule | None) -> None:
+    """Evaluate a network, log that as a run of its own, and print the results.
 
     Args:
-        run: That was evaluated.
-        model: Its network.
-        images: What it was evaluated on.
-        evaluation: What came of it.
-        checkpoint: That the network's weights are of. Another than the best makes
-            another model of the same run.
-        experiment: MLflow's, that the new run belongs to.
-        name: Of the new run.
-        command: Words of the command line.
+        request: What is to be evaluated.
+        data: The data set to evaluate on; None for the run's own images.
 
     Raises:
-        StorageError: If it cannot be written.
+        UserError: If something is for the user to put right.
     """
-    tags = _tags(run, model, images, evaluation)
-    kept = RunWriter(experiment, name, tags=tags)
-    other = checkpoint.name != Path(BEST).name
+    checkpoint, run = find_checkpoint(request.run)
+    model = read_checkpoint(checkpoint, run, request.device)
+    run = run or run_of(model.description)
+    images = _images(request, data, run, model)
+    evaluation = evaluate_on(
+        model,
+        images,
+        read_manifest(run) if run else None,
+        label_map=request.label_map,
+        keep_trained=request.keep_trained,
+        batch_size=request.batch_size,
+    )
+    title = run.name if run else model.description.run_name
+    title += f", {images.split} again" if images.from_run else f" on {images.name}"
+    experiment = request.experiment or images.name
+    tags = _tags(run, model, evaluation)
+    writer = RunWriter(experiment, request.name or title, tags=tags)
     try:
-        kept.log_params(run.params | ({CHECKPOINT: checkpoint.name} if other else {}))
-        cost = {k: v for k, v in run.metrics.items() if k.startswith("model/")}
-        scores = summary(evaluation.predictions)
-        kept.log_results(cost | {f"test/{key}": v for key, v in scores.items()})
-        _write(kept, run, images, evaluation, command)
-        shown = evaluation.images[["path", "label", "split", "sha256"]]
-        kept.log_dataset(images.name, shown, _digest(evaluation))
+        writer.log_params(_params(run, model, checkpoint))
+        _record(writer, run, model, evaluation, request.command)
     except BaseException as err:
-        kept.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
+        writer.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
         raise
-    kept.finish("FINISHED")
-    return kept
+    writer.finish("FINISHED")
+    _show(run, model, evaluation)
+    say(escape(f"run       {writer.name}  {writer.run_id}"))
+    say(escape(f"files     {writer.folder}"))
+    say(f"browse    {where_to_browse()}")
+    words = shlex.join(["--experiment", experiment])
+    say(escape(f"compare   python -m clothing_lightning.compare {words}"))
+
+
+def _images(
+    request: Request,
+    data: PhotoDataModule | None,
+    run: StoredRun | None,
+    model: TrainedNetwork,
+) -> ImageSet:
+    """Return the images of the data set, or the run's own."""
+    if data is not None:
+        return images_of_dataset(data, request.split, divided=request.divided)
+    if run is not None:
+        return images_of_run(
+            run,
+            request.split or "test",
+            root=request.root,
+            crops_to_boxes=model.description.crops_to_boxes,
+        )
+    raise RunError(
+        f"{request.run}: the run that trained it is not in {shown_uri()}, and only the "
+        "run knows its own images. Name a data set after the checkpoint, such as "
+        "image_folder --root FOLDER."
+    )
+
+
+def _params(
+    run: StoredRun | None, model: TrainedNetwork, checkpoint: Path
+) -> dict[str, str]:
+    if run is None:
+        about = model.description
+        name = f"{checkpoint.name} of {about.run_name} {about.run_id}".strip()
+        return {"model.backbone": about.backbone, CHECKPOINT: name}
+    if checkpoint.name != Path(BEST).name:
+        return run.hyperparameters | {CHECKPOINT: checkpoint.name}
+    return run.hyperparameters
 
 
 def _tags(
-    run: "StoredRun",
-    model: TrainedNetwork,
-    images: "ImageSet",
-    evaluation: "Evaluation",
+    run: StoredRun | None, model: TrainedNetwork, evaluation: Evaluation
 ) -> dict[str, str]:
-    on_gpu = model.device.type == "cuda"
-    return {
-        EVALUATES_TAG: run.run_id,
+    images = evaluation.image_set
+    of_run = {}
+    if run is not None:
+        of_run = {k: v for k, v in run.tags.items() if k.startswith(CONTENT)}
+        of_run[EVALUATES_TAG] = run.run_id
+    return of_run | {
         "stage": images.split,
-        "split_digest": _digest(evaluation),
-        "test_digest": digest(evaluation.images, ("sha256", "label")),
+        "split_digest": split_digest(evaluation.table),
+        "test_digest": digest(evaluation.table, ("sha256", "label")),
         "preprocessing": json.dumps(evaluation.preprocessing),
         "image_root": str(images.root.resolve()),
         "synthetic": str(images.synthetic).lower(),
-        "device": torch.cuda.get_device_name(model.device) if on_gpu else "cpu",
+        "device": device_name(model.device),
         "version.clothing_lightning": __version__,
         "version.torch": torch.__version__,
     }
 
 
-def _digest(evaluation: "Evaluation") -> str:
-    return digest(evaluation.images, ("path", "sha256", "label", "split"))
-
-
-def _write(
-    kept: RunWriter,
-    run: "StoredRun",
-    images: "ImageSet",
-    evaluation: "Evaluation",
+def _record(
+    writer: RunWriter,
+    run: StoredRun | None,
+    model: TrainedNetwork,
+    evaluation: Evaluation,
     command: Sequence[str],
 ) -> None:
-    """Write the artifacts, in the folders where runs that train have them."""
-    for folder in ("predictions", "data", "config"):
-        (kept.folder / folder).mkdir(parents=True, exist_ok=True)
-    evaluation.predictions.to_parquet(kept.folder / "predictions/test.parquet")
-    evaluation.images.to_csv(kept.folder / "data/manifest.csv", index=False)
-    told = json.dumps(_told(evaluation, images, run), indent=2, ensure_ascii=False)
-    _write_text(kept.folder / "data/mapping.json", told + "\n")
-    config = run.config.read_text(encoding="utf-8")
-    _write_text(kept.folder / "config/config.yaml", config)
+    """Log results and artifacts, in the folders where runs that train have them."""
+    metrics = run.metrics.items() if run else ()
+    cost = {key: value for key, value in metrics if key.startswith("model/")}
+    scores = summary(evaluation.predictions)
+    writer.log_results(cost | {f"test/{key}": value for key, value in scores.items()})
+    folder = writer.folder
+    for name in ("predictions", "data", "config"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    evaluation.predictions.to_parquet(folder / "predictions/test.parquet")
+    evaluation.table.to_csv(folder / "data/manifest.csv", index=False)
     words = ["python", "-m", "clothing_lightning.evaluate", *command]
-    _write_text(kept.folder / "config/command.txt", shlex.join(words) + "\n")
+    texts = {
+        "data/mapping.json": _json(_mapping(evaluation, model)),
+        "config/command.txt": shlex.join(words) + "\n",
+        ARTIFACT: model.description.to_json(),
+    }
+    if run is not None:
+        texts["config/config.yaml"] = run.config.read_text(encoding="utf-8")
+    for file, text in texts.items():
+        (folder / file).write_text(text, encoding="utf-8")
     write_classification_report(
         evaluation.predictions,
-        kept.folder / "reports",
+        folder / "reports",
         stage="test",
-        image_root=images.root,
+        image_root=evaluation.image_set.root,
     )
-    for folder in ("predictions", "data", "config", "reports"):
-        kept.publish(kept.folder / folder)
+    for name in ("predictions", "data", "config", "reports"):
+        writer.publish(folder / name)
+    columns = evaluation.table[["path", "label", "split", "sha256"]]
+    name = evaluation.image_set.name
+    writer.log_dataset(name, columns, split_digest(evaluation.table))
 
 
-def _write_text(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _told(
-    evaluation: "Evaluation", images: "ImageSet", run: "StoredRun"
-) -> Mapping[str, Any]:
-    """What was evaluated and what was left out, for ``data/mapping.json``."""
+def _mapping(evaluation: Evaluation, model: TrainedNetwork) -> dict[str, Any]:
+    """Return what was evaluated and what was left out, for ``data/mapping.json``."""
+    images = evaluation.image_set
     return {
-        "evaluates": run.run_id,
+        "evaluates": model.description.run_id,
         "data": images.name,
         "split": images.split,
         "classes_of_labels": evaluation.labels.classes,
         "images_of_labels_without_class": evaluation.labels.unmatched,
         "classes_without_label": evaluation.labels.absent,
         "trained_images": {
-            "kept": evaluation.kept,
-            "count": len(evaluation.trained),
-            "paths": evaluation.trained,
+            "kept": evaluation.keeps_trained,
+            "count": len(evaluation.trained_images),
+            "paths": evaluation.trained_images,
         },
-        "changed_images": images.changed,
-        "unreadable_images": images.refused,
+        "changed_images": images.changed_images,
+        "unreadable_images": images.unreadable_images,
     }
+
+
+def _show(run: StoredRun | None, model: TrainedNetwork, evaluation: Evaluation) -> None:
+    """Print what was evaluated, and the results."""
+    images, about = evaluation.image_set, model.description
+    name = run.name if run else about.run_name
+    say(escape(f"{name} ({about.run_id[:8]}) on {images.name}, {images.split}"))
+    if run is None:
+        warn(
+            f"the run that trained it is not in {escape(shown_uri())}, so which of "
+            "these images it has learnt from is unknown; none is left out."
+        )
+    for remark in _remarks(evaluation):
+        warn(escape(remark))
+    show_table(results_table(evaluation.predictions, images.split))
+    if run is not None and images.from_run:
+        for line in _agreement_with_stored(run, model, evaluation):
+            say(line)
+
+
+def _remarks(evaluation: Evaluation) -> Iterator[str]:
+    """Say what was left out or is odd about the images."""
+    images, labels = evaluation.image_set, evaluation.labels
+    if images.synthetic:
+        yield "these images are drawn. Results say nothing about real photos."
+    if unreadable := images.unreadable_images:
+        reasons = listed(list(unreadable.values()), _NAMES_SHOWN)
+        number = counted(len(unreadable), "image")
+        yield f"{number} cannot be read and left out: {reasons}."
+    if images.changed_images:
+        yield (
+            f"{len(images.changed_images):,} images are not what they were when the "
+            f"run tested them: {listed(images.changed_images, _NAMES_SHOWN)}."
+        )
+    if labels.unmatched:
+        counts = ", ".join(f"{name} ({n:,})" for name, n in labels.unmatched.items())
+        yield (
+            f"no class of the run is called {counts}: left out. "
+            "--map LABEL=CLASS says what they are."
+        )
+    if labels.absent:
+        absent = listed(labels.absent, _NAMES_SHOWN)
+        yield f"classes of the run without an image here: {absent}."
+    if trained := evaluation.trained_images:
+        done = "count nevertheless" if evaluation.keeps_trained else "are left out"
+        yield (
+            f"{len(trained):,} images have the content of some that the run has learnt "
+            f"from or was chosen by, and {done}: {listed(trained, _NAMES_SHOWN)}."
+        )
+
+
+def _agreement_with_stored(
+    run: StoredRun, model: TrainedNetwork, evaluation: Evaluation
+) -> Iterator[str]:
+    """Say whether the predictions are those that the run has stored."""
+    split = evaluation.image_set.split
+    try:
+        stored = pd.read_parquet(run.artifact(f"predictions/{split}.parquet"))
+    except RunError:
+        return
+    except (OSError, ValueError) as err:  # pyarrow's own are of these
+        yield f"the stored predictions cannot be read: {type(err).__name__}."
+        return
+    result = agreement(stored, evaluation.predictions)
+    if result is None:
+        return
+    now = {"torch": torch.__version__, "device": device_name(model.device)}
+    before = {
+        "torch": run.tags.get("version.torch", ""),
+        "device": run.tags.get("device", ""),
+    }
+    yield from agreement_lines(result, before, now)

@@ -14,16 +14,16 @@ from clothing_lightning.errors import ConfigError
 
 
 def grad_cam(network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-    """Map what speaks for a class in each image.
+    """Compute for each image a map of the places that speak for a class.
 
     Of convolutional networks the last feature map is looked at. Of transformers it is
     the tokens that enter the last block: where a class token is read, those that leave
     it have no gradient.
 
     Args:
-        network: Of timm's kind, in eval mode.
-        images: Normalised, ``[N, C, H, W]``.
-        classes: Number of the class to explain in each, int64 ``[N]``.
+        network: A network with timm's methods, in eval mode.
+        images: Normalised images, ``[N, C, H, W]``.
+        classes: Number of the class to explain in each image, int64 ``[N]``.
 
     Returns:
         ``[N, h, w]`` on the grid of the features: 1 where most speaks for the class,
@@ -47,7 +47,7 @@ def grad_cam(network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
 
 
 def _by_maps(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The last features, and the logits that follow from them."""
+    """Return the last features, and the logits that follow from them."""
     if not hasattr(network, "forward_head"):
         raise _no_places(network)
     with torch.no_grad():
@@ -60,7 +60,7 @@ def _by_maps(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _by_tokens(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The tokens that enter the last block, and the logits that follow from them."""
+    """Return the tokens that enter the last block, and the logits after it."""
     entered: list[Tensor] = []
 
     def begin_here(_: nn.Module, words: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -77,7 +77,7 @@ def _by_tokens(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _as_maps(network: Any, features: Tensor) -> Tensor:
-    """Features as ``[N, C, h, w]``, whatever the network's own order is."""
+    """Return features as ``[N, C, h, w]``, whatever the network's own order is."""
     if features.ndim == 4:
         last = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
         return features.permute(0, 3, 1, 2) if last else features

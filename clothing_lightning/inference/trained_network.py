@@ -1,70 +1,89 @@
 """A trained network with all that a prediction needs, and nothing of its training."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clothing_lightning.data.augmentation import Pipeline
+from clothing_lightning.data.dataset import UnlabelledPhotos
 from clothing_lightning.data.options import Preprocessing
-from clothing_lightning.data.reading import Photo, PhotoReader, read_batches
-from clothing_lightning.errors import ConfigError, ImageError
-from clothing_lightning.models.backbones import create_backbone, preprocessing_of
+from clothing_lightning.errors import ImageError
+from clothing_lightning.models.backbones import create_backbone, input_size_of
+from clothing_lightning.models.description import NetworkDescription
 
-_MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+if TYPE_CHECKING:
+    import numpy as np
+
+_AUTOCAST_TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+_BATCHES_WITHOUT_WORKERS = 4  # fewer are read before processes have started
+_MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network that tells the class of photos.
+    """A network that predicts the class of photos.
 
     Attributes:
-        network: In eval mode, on `device`.
-        class_names: In the order of its outputs.
-        preprocessing: What it expects of its images.
-        device: Where it computes.
-        precision: Lightning's name of that in which it was tested.
-        crops_to_boxes: Whether it was trained on garments cut out of their photos.
+        network: The network in eval mode, on the device.
+        description: Name, classes and preprocessing of the network.
+        device: Where the network computes.
     """
 
     network: nn.Module
-    class_names: list[str]
-    preprocessing: Preprocessing
+    description: NetworkDescription
     device: torch.device
-    precision: str = "32-true"
-    crops_to_boxes: bool = False
 
-    @cached_property
-    def reader(self) -> PhotoReader:
-        """Reads photos as the test of the run did."""
-        return PhotoReader(self.preprocessing.image_size, self.preprocessing.crop_pct)
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes in the order of the network's outputs."""
+        return self.description.class_names
 
-    def inputs(self, photos: Sequence[Photo]) -> Tensor:
-        """What the network gets of photos that `reader` has read: ``[N, C, H, W]``."""
-        images = torch.from_numpy(np.stack(photos)).to(self.device)
-        return self.preprocessing.normalise(images)
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the network expects of its images."""
+        return self.description.preprocessing
+
+    def read_photos(
+        self, paths: Sequence[Path], boxes: "np.ndarray[Any, Any] | None" = None
+    ) -> UnlabelledPhotos:
+        """Return a data set of photos that reads them as the network's test did.
+
+        Args:
+            paths: Paths of the image files.
+            boxes: Left, top, right and bottom of the part of each photo that is used,
+                ``[N, 4]``.
+        """
+        preprocessing = self.preprocessing
+        pipeline = Pipeline([], preprocessing.image_size, preprocessing.crop_pct)
+        return UnlabelledPhotos(paths, pipeline, boxes)
+
+    def normalise(self, photos: Tensor) -> Tensor:
+        """Make the network's input ``[N, C, H, W]`` of photos ``[N, H, W, 3]``."""
+        return self.preprocessing.normalise(photos.to(self.device))
 
     @torch.inference_mode()
-    def probabilities(self, photos: Sequence[Photo]) -> Tensor:
-        """Class probabilities of photos that `reader` has read.
+    def probabilities(self, photos: Tensor) -> Tensor:
+        """Return class probabilities, float32 ``[N, num_classes]``, on the CPU.
 
-        Returns:
-            float32 ``[N, num_classes]``, on the CPU.
+        Args:
+            photos: Photos as `read_photos` reads them, uint8 ``[N, H, W, 3]``.
         """
-        with self._mixed_precision():
-            logits = self.network(self.inputs(photos))
+        with self._autocast():
+            logits = self.network(self.normalise(photos))
         return logits.float().softmax(dim=1).cpu()  # type: ignore[no-any-return]
 
-    def _mixed_precision(self) -> AbstractContextManager[Any]:
-        """As in the test on a GPU; CPUs compute in float32."""
-        if self.device.type != "cuda" or self.precision not in _MIXED:
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """Compute in the precision of the test on a GPU, and in float32 on a CPU."""
+        dtype = _AUTOCAST_TYPES.get(self.description.precision)
+        if self.device.type != "cuda" or dtype is None:
             return nullcontext()
-        return torch.autocast("cuda", _MIXED[self.precision])
+        return torch.autocast("cuda", dtype)
 
     def predict(
         self,
@@ -75,87 +94,64 @@ class TrainedNetwork:
         """Predict photos, one batch after another.
 
         Args:
-            paths: Of the images.
-            batch_size: How many go through the network at once.
-            boxes: Left, top, right and bottom of the part of each that is used.
+            paths: Paths of the image files.
+            batch_size: Number of photos that go through the network at once.
+            boxes: Left, top, right and bottom of the part of each photo that is used,
+                ``[N, 4]``.
 
         Yields:
-            Probabilities ``[num_classes]`` of each photo in order, or why it cannot be
-            read.
+            For each photo in order its class probabilities ``[num_classes]``, or the
+            reason that it cannot be read.
         """
-        for batch in read_batches(self.reader, paths, batch_size, boxes):
-            photos = [found for found in batch if not isinstance(found, ImageError)]
-            rows = iter(self.probabilities(photos)) if photos else iter(())
-            for found in batch:
-                yield found if isinstance(found, ImageError) else next(rows)
+        workers = _worker_count(-(-len(paths) // batch_size))
+        batches = self.read_photos(paths, boxes).batches(batch_size, workers)
+        for photos, errors in batches:
+            rows = iter(() if photos is None else self.probabilities(photos))
+            for error in errors:
+                yield next(rows) if error is None else error
 
 
-def device_called(name: str) -> torch.device:
-    """Where to compute.
-
-    Args:
-        name: ``cpu``, ``cuda``, or ``auto``: a GPU where there is one.
-
-    Raises:
-        ConfigError: If it is another name, or there is no GPU.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device: {name!r} is none of auto, cpu, cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "--device: torch finds no GPU here for 'cuda'. Leave it out to use the CPU."
-        )
-    gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if gpu else "cpu")
+def _worker_count(batches: int) -> int:
+    """Return how many processes read, none where starting them takes longer."""
+    if batches <= _BATCHES_WITHOUT_WORKERS:
+        return 0
+    return min(os.cpu_count() or 1, batches, _MAX_WORKERS)
 
 
-def build_trained(
-    config: Mapping[str, Any],
-    class_names: list[str],
+def build_network(
+    description: NetworkDescription,
     state: Mapping[str, Tensor] | None,
     device: torch.device,
-    recorded: Mapping[str, Any] | None = None,
 ) -> TrainedNetwork:
-    """Build the network of an experiment with weights that it has learnt.
+    """Build the network that is described.
 
     Args:
-        config: The experiment, resolved.
-        class_names: In the order of the outputs.
-        state: The network's parameters and buffers; None leaves random ones.
-        device: Where it is to compute.
-        recorded: The fields of `Preprocessing` as they were; by default what follows
-            from the experiment with the timm that is installed.
+        description: The network's name, classes and sizes.
+        state: The parameters and buffers of the network; None leaves random ones.
+        device: Where the network is to compute.
 
     Raises:
         ConfigError: If there is no such backbone.
-        KeyError: If the experiment lacks a key.
-        RuntimeError: If the weights are of another network.
+        RuntimeError: If the parameters are those of another network.
+        ValueError: If the preprocessing has other channels than the network.
     """
-    model, data = config["model"]["init_args"], config["data"]["init_args"]
-    backbone, channels = model["backbone"], model.get("in_chans")
-    preprocessing = preprocessing_of(backbone, channels)
-    if size := data.get("image_size"):
-        preprocessing = replace(preprocessing, image_size=size)
-    if recorded:
-        preprocessing = Preprocessing(
-            int(recorded["image_size"]),
-            tuple(recorded["mean"]),
-            tuple(recorded["std"]),
-            float(recorded["crop_pct"]),
-        )
-    size = preprocessing.image_size
+    backbone, size = description.backbone, description.image_size
     network = create_backbone(
-        backbone, "none", len(class_names), in_chans=channels, image_size=(size, size)
+        backbone,
+        "none",
+        len(description.class_names),
+        in_chans=description.in_chans,
+        image_size=(size, size) if size else None,
     )
+    channels = description.in_chans or input_size_of(backbone)[0]
+    if channels != len(description.preprocessing.mean):
+        raise ValueError(
+            f"the network takes images of {channels} channels, and the mean has "
+            f"{len(description.preprocessing.mean)}"
+        )
     if state is not None:
         network.load_state_dict(state)
-    if model.get("channels_last", True):
+    if description.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    return TrainedNetwork(
-        network.eval().requires_grad_(False).to(device),
-        class_names,
-        preprocessing,
-        device,
-        str(config["trainer"].get("precision")),
-        data.get("crop") == "bbox",
-    )
+    network = network.eval().requires_grad_(False).to(device)
+    return TrainedNetwork(network, description, device)

@@ -6,13 +6,15 @@ never starts from random weights because others could not be had.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import timm
 import torch
+from huggingface_hub import constants
 from timm.models import (
     adapt_input_conv,
     get_pretrained_cfg,
@@ -44,10 +46,10 @@ def create_backbone(
     Args:
         backbone: timm's name, with or without a weight tag, or one of ours.
         weights: ``hub``, ``package``, ``none``, or the path of a file.
-        num_classes: Outputs of the new head.
-        drop_rate: Dropout before the head, 0 to 1.
-        drop_path_rate: Stochastic depth, 0 to 1; only where the network has it.
-        in_chans: Channels of the images; by default the backbone's own number.
+        num_classes: Number of outputs of the new head.
+        drop_rate: Rate of dropout before the head, 0 to 1.
+        drop_path_rate: Rate of stochastic depth, 0 to 1; only where the network has it.
+        in_chans: Number of channels of the images; by default the backbone's own.
         image_size: Height and width, for networks whose parameters depend on it.
 
     Raises:
@@ -86,7 +88,7 @@ def create_untrained(
     Args:
         backbone: timm's name, with or without a weight tag, or one of ours.
         image_size: Height and width, for networks whose parameters depend on it.
-        num_classes: Outputs of the head; by default the backbone's own number.
+        num_classes: Number of outputs; by default the backbone's own number.
 
     Raises:
         ConfigError: If there is no such network, or none of that size.
@@ -108,15 +110,15 @@ def _create(
     backbone: str,
     image_size: tuple[int, int] | None,
     options: dict[str, Any],
-    pretrained: bool = False,
+    **pretrained: Any,
 ) -> nn.Module:
     """Have timm build a network, for a size if it takes one and has another."""
     if image_size not in (None, input_size_of(backbone)[1:]):
         with suppress(TypeError):  # most take any size and do not ask for it
             return timm.create_model(
-                backbone, pretrained, img_size=image_size, **options
+                backbone, img_size=image_size, **options, **pretrained
             )
-    return timm.create_model(backbone, pretrained, **options)
+    return timm.create_model(backbone, **options, **pretrained)
 
 
 def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> None:
@@ -124,10 +126,10 @@ def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> N
 
     Args:
         backbone: The name, with or without a weight tag.
-        option: Where it was given.
+        option: The option that gave the name, for the message.
 
     Raises:
-        ConfigError: With the closest names.
+        ConfigError: If timm does not know the name; the message has the closest ones.
     """
     name, _, tag = backbone.partition(".")
     if not is_model(name):
@@ -145,18 +147,19 @@ def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> N
 
 
 def input_size_of(backbone: str) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a backbone is made for."""
+    """Return channels, height and width of the images that a backbone is made for."""
     cfg = get_pretrained_cfg(backbone)
     channels, height, width = cfg.input_size if cfg else (3, 224, 224)
     return channels, height, width
 
 
 def preprocessing_of(backbone: str, in_chans: int | None = None) -> Preprocessing:
-    """What the weights of a backbone were trained on.
+    """Return the preprocessing that the weights of a backbone were trained with.
 
     Args:
-        backbone: Its name.
-        in_chans: Channels that it is built for; by default its own number.
+        backbone: timm's name, with or without a weight tag, or one of ours.
+        in_chans: Number of channels that the network is built for; by default the
+            backbone's own.
 
     Raises:
         ConfigError: If there is no such network, or photos have no such channels.
@@ -172,11 +175,11 @@ def preprocessing_of(backbone: str, in_chans: int | None = None) -> Preprocessin
 
 
 def load_weights(network: nn.Module, backbone: str, weights: str) -> None:
-    """Load weights from a package or a file; those of the old head are left out.
+    """Load weights from a package or a file, but for those of the old head.
 
     Args:
         network: A network with the head that timm gives it.
-        backbone: Its name.
+        backbone: Name of the network.
         weights: ``package`` or a path to a ``.pth``, ``.pt`` or ``.safetensors`` file
             with a state dict, or a checkpoint of this project.
 
@@ -221,7 +224,7 @@ def load_weights(network: nn.Module, backbone: str, weights: str) -> None:
 def _adapt_channels(
     given: dict[str, Tensor], wanted: Mapping[str, Tensor], backbone: str
 ) -> None:
-    """Fit filters of colours to gray, or the reverse, as is done to the hub's."""
+    """Fit filters of colours to gray, or the reverse, as timm does to the hub's."""
     cfg = get_pretrained_cfg(backbone)
     first = (cfg and cfg.first_conv) or ()
     for layer in (first,) if isinstance(first, str) else first:
@@ -232,13 +235,13 @@ def _adapt_channels(
 
 
 def heads(network: nn.Module) -> list[nn.Module]:
-    """The layers that turn features into logits: one, or two if it is distilled."""
-    found = network.get_classifier()  # type: ignore[operator]
-    return list(found) if isinstance(found, tuple | list) else [found]
+    """Return the layers that turn features into logits: two in distilled networks."""
+    layers = network.get_classifier()  # type: ignore[operator]
+    return list(layers) if isinstance(layers, tuple | list) else [layers]
 
 
 def head_names(network: nn.Module) -> set[str]:
-    """Names of the parameters of the classifier."""
+    """Return the names of the parameters of the classifier."""
     mine = {id(p) for head in heads(network) for p in head.parameters()}
     return {name for name, p in network.named_parameters() if id(p) in mine}
 
@@ -256,40 +259,48 @@ def _from_hub(
             f"model.init_args.weights: nobody has published weights for {backbone!r} "
             f"through timm. Choose another backbone, or {ways_out}"
         )
-    answers = False
     try:
-        with _no_waiting_for_the_hub() as answers:
-            return _create(backbone, image_size, options, pretrained=True)
+        overlay = {}
+        if cfg.hf_hub_id and not _hub_answers():
+            overlay["state_dict"] = _cached_state(cfg.hf_hub_id, cfg.hf_hub_filename)
+        return _create(
+            backbone,
+            image_size,
+            options,
+            pretrained=True,
+            pretrained_cfg_overlay=overlay,
+        )
     except (TypeError, UserError):
         raise
     except Exception as err:  # the hub's client raises what its transports raise
         reason = (str(err).strip().splitlines() or [type(err).__name__])[0][:160]
-        if not answers:
-            reason = "it does not answer, and they are not in its cache"
         raise WeightsError(
             f"model.init_args.weights: the pretrained weights of {backbone!r} could "
             f"not be had from the hub ({reason}). Connect to the network, or {ways_out}"
         ) from err
 
 
-@contextmanager
-def _no_waiting_for_the_hub() -> Iterator[bool]:
-    """Ask once whether the hub answers; if not, use its cache, which may do.
-
-    Its client would try six times for each of two files: 45 s until the error.
-
-    Yields:
-        Whether it answers.
-    """
-    from huggingface_hub import constants, get_session
-
-    before = constants.HF_HUB_OFFLINE
+def _hub_answers() -> bool:
+    """Ask the hub once; its client would try for 45 s until it gives up."""
     try:
-        if not before:
-            get_session().head(constants.ENDPOINT, timeout=10)
+        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=10)
     except Exception:  # requests' or httpx's, as the client's version has it
-        constants.HF_HUB_OFFLINE = True
-    try:
-        yield not constants.HF_HUB_OFFLINE
-    finally:
-        constants.HF_HUB_OFFLINE = before
+        return False
+    return True
+
+
+def _cached_state(repository: str, file_name: str | None) -> dict[str, Tensor]:
+    """Read pretrained weights from the cache of the hub's client.
+
+    Args:
+        repository: Name of the repository on the hub.
+        file_name: Name of the file with the weights; None: one of the usual names.
+
+    Raises:
+        FileNotFoundError: If they are not there.
+    """
+    for name in (file_name, "model.safetensors", "pytorch_model.bin"):
+        file = name and huggingface_hub.try_to_load_from_cache(repository, name)
+        if isinstance(file, str):
+            return read_state(Path(file))
+    raise FileNotFoundError("it does not answer, and they are not in its cache")

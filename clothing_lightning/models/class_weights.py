@@ -23,19 +23,19 @@ BETA = 0.999
 def class_weights(
     choice: ClassWeights, train_counts: Sequence[int], class_names: Sequence[str]
 ) -> Tensor:
-    """Weight of each class.
+    """Compute the weight of each class in the loss.
 
     Args:
-        choice: A formula, or a weight for each class by name (1 where none is given).
-        train_counts: Training images of each class.
-        class_names: In the same order.
+        choice: Name of a formula, or weights by class name (1 for other classes).
+        train_counts: Number of training images of each class.
+        class_names: Names of the classes, in the order of the counts.
 
     Returns:
         float32 ``[num_classes]``. A class without training images has weight 0: its
         images cannot be learnt and do not enter the loss.
 
     Raises:
-        ConfigError: If a name is not a class, or a weight is negative or no number.
+        ConfigError: If a name is not a class, or a weight is negative or not a number.
     """
     n = torch.tensor(train_counts, dtype=torch.float64)
     if isinstance(choice, Mapping):

@@ -1,16 +1,19 @@
 """The LightningModule: a backbone, a weighted loss, metrics and an optimizer."""
 
-from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 
 from clothing_lightning.data.dataset import Batch
 from clothing_lightning.errors import ConfigError
-from clothing_lightning.models.backbones import create_backbone
-from clothing_lightning.models.class_weights import ClassWeights, class_weights
+from clothing_lightning.models.backbones import create_backbone, preprocessing_of
+from clothing_lightning.models.class_weights import ClassWeights
+from clothing_lightning.models.class_weights import class_weights as weights_of_classes
+from clothing_lightning.models.description import KEY, NetworkDescription
 from clothing_lightning.models.losses import (
     ImageLoss,
     LossName,
@@ -71,22 +74,26 @@ class ClothingClassifier(PhasedModule):
             backbone: timm's name, with or without a weight tag: ``resnet18.a1_in1k``.
             weights: ``hub``; ``package``: from an installed package of weights;
                 ``none``: random; or the path of a file.
-            class_names: In the order of the outputs; linked to the data.
-            train_counts: Training images of each class; linked to the data.
+            class_names: Names of the classes in the order of the outputs; linked to
+                the data.
+            train_counts: Number of training images of each class; linked to the data.
             in_chans: Channels of the images: 3, or 1 for gray; by default the
                 backbone's own.
             image_size: Height and width in pixels, for networks whose parameters
                 depend on it; linked to the data.
             class_weights: ``balanced``, ``effective``, ``none``, or a weight for each
                 class by name.
-            label_smoothing: 0 to below 1.
-            loss: ``cross_entropy``, or ``focal``: images that are nearly right count
-                less.
-            focal_gamma: How much less, from 0, where focal is cross_entropy.
+            label_smoothing: Share of each label that is spread over all classes, 0 to
+                below 1.
+            loss: ``cross_entropy``, or ``focal``, in which images that are predicted
+                well count less.
+            focal_gamma: Exponent of the focal loss, from 0, where it is the
+                cross-entropy.
             mixup: Mix pairs of images and their labels; the parameter of the beta
-                distribution of the share, such as 0.2; 0: do not.
-            cutmix: Cut a box out of another image, likewise; with both, each batch has
-                one of them.
+                distribution of the share, such as 0.2; 0 turns it off.
+            cutmix: Paste a box of another image; the parameter of the beta distribution
+                of the box's share, such as 1.0; 0 turns it off. With mixup as well,
+                each batch gets one of the two.
             drop_rate: Dropout before the head, 0 to below 1; none while the head alone
                 trains.
             drop_path_rate: Stochastic depth, 0 to below 1; where the network has it.
@@ -96,13 +103,15 @@ class ClothingClassifier(PhasedModule):
                 head}, {epochs: 10, train: 'last: 1/3', lr_factor: 0.1}]``.
             layer_decay: Factor of the learning rate from each block to the one before
                 it, above 0 and at most 1, such as 0.75; null: one rate for all.
-            optimizer: Of the parameters that train; biases and norms do not decay.
-            scheduler: Of the learning rate; stepped each batch if it is a
-                WarmupCosine or OneCycleLR, else each epoch. Begins again with each
-                phase.
+            optimizer: Builds the optimizer of the parameters that train; biases and
+                norms get no weight decay.
+            scheduler: Builds the schedule of the learning rate, which begins again with
+                each phase; a WarmupCosine or OneCycleLR is stepped each batch, others
+                each epoch.
             channels_last: Keep images and filters with the channels innermost, which
                 convolutions are faster in.
-            seed: Of dropout and other chance; linked to ``seed_everything``.
+            seed: Seed of dropout and of the mixing of images; linked to
+                ``seed_everything``.
 
         Raises:
             ConfigError: If the backbone, a class weight or a phase names what there is
@@ -139,13 +148,18 @@ class ClothingClassifier(PhasedModule):
         if channels_last:
             network = network.to(memory_format=torch.channels_last)
         super().__init__(network, phases, optimizer, scheduler, layer_decay)
-        self.backbone = backbone
+        self.backbone, self.in_chans, self.image_size = backbone, in_chans, image_size
+        self.channels_last = channels_last
         self.class_names = class_names
         self.training_loss, self.mixing = training_loss, mixing
         self.seed = seed
-        weight = _class_weights(class_weights, train_counts, class_names)
-        self.register_buffer("weight", weight)
-        self.weight: Tensor
+        self.class_weights: Tensor
+        self.register_buffer(
+            "class_weights",
+            weights_of_classes(class_weights, train_counts, class_names),
+        )
+        rename: Any = self.register_load_state_dict_pre_hook  # torch's has no types
+        rename(_rename_class_weights)
         size = len(class_names)
         self.train_metrics = StageMetrics(size, "train")
         self.val_metrics = StageMetrics(size, "val")
@@ -161,8 +175,8 @@ class ClothingClassifier(PhasedModule):
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch and its logits, and count both."""
         logits = self(images).float()
-        losses = loss(logits, targets, self.weight)
-        weights = image_weights(targets, self.weight)
+        losses = loss(logits, targets, self.class_weights)
+        weights = image_weights(targets, self.class_weights)
         metrics.update(logits, main_labels(targets), losses, weights)
         total = weights.sum()
         # A batch may have none but images of weight 0.
@@ -189,14 +203,40 @@ class ClothingClassifier(PhasedModule):
         _, logits = self._step(batch.images, batch.labels, ImageLoss(), metrics)
         return {"probabilities": logits.softmax(dim=1), "indices": batch.indices}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the description that lets the file alone predict."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[KEY] = self.describe().to_values()
+
+    def describe(self) -> NetworkDescription:
+        """Describe the network and the run of the trainer that it is attached to."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        preprocessing = getattr(data, "preprocessing", None)
+        if preprocessing is None:
+            own = preprocessing_of(self.backbone, self.in_chans)
+            preprocessing = replace(own, image_size=self.image_size or own.image_size)
+        logger = self.trainer.logger  # of a run of ours, its id and name
+        return NetworkDescription(
+            self.backbone,
+            list(self.class_names),
+            preprocessing,
+            self.in_chans,
+            self.image_size,
+            self.channels_last,
+            str(self.trainer.precision),
+            bool(getattr(data, "crop_to_boxes", False)),
+            str((logger and logger.version) or ""),
+            str((logger and logger.name) or ""),
+        )
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make chance a function of seed, epoch and batch: resuming repeats it."""
+        """Seed dropout and mixing by seed, epoch and batch, as in a resumed run."""
         place = (self.seed, self.current_epoch, batch_idx, self.global_rank)
         (seed,) = np.random.SeedSequence(place).generate_state(1, np.uint64)
         torch.manual_seed(int(seed))
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch: its learning rate is that of the head."""
+        """Log the metrics of the epoch and the learning rate of the head."""
         groups = self.trainer.optimizers[0].param_groups
         self.log("lr", max(group["lr"] for group in groups))
         if len(self.phases) > 1:
@@ -204,23 +244,28 @@ class ClothingClassifier(PhasedModule):
         self._log_epoch(self.train_metrics)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the epoch."""
+        """Log the metrics of the validation."""
         self._log_epoch(self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
-        """Log the test."""
+        """Log the metrics of the test."""
         self._log_epoch(self.test_metrics)
 
     def _log_epoch(self, metrics: StageMetrics) -> None:
-        """Log what the stage has counted, and start again from zero."""
+        """Log the metrics of a stage, and reset them."""
         if not self.trainer.sanity_checking:
             # Every device has the values of all: torchmetrics has seen to that.
             self.log_dict(metrics.compute())
         metrics.reset()
 
 
-def _class_weights(
-    choice: ClassWeights, train_counts: Sequence[int], class_names: Sequence[str]
-) -> Tensor:
-    # The constructor's argument has the name of the function, as users type it.
-    return class_weights(choice, train_counts, class_names)
+def _rename_class_weights(
+    module: nn.Module, state: dict[str, Any], prefix: str, *args: Any
+) -> None:
+    """Accept the name that versions before 0.2 gave the buffer of class weights.
+
+    torch calls this before it loads a state dict, which may be a checkpoint's own or,
+    with averaged weights, that of the last step.
+    """
+    if f"{prefix}weight" in state:
+        state[f"{prefix}class_weights"] = state.pop(f"{prefix}weight")

@@ -22,8 +22,9 @@ class ImageLoss:
 
     Attributes:
         name: ``cross_entropy`` or ``focal``.
-        focal_gamma: The exponent g, from 0, where it is the cross-entropy.
-        label_smoothing: 0 to below 1: this share of t is spread over all classes.
+        focal_gamma: The exponent g of the focal loss, from 0, where it is the
+            cross-entropy.
+        label_smoothing: Share of t that is spread over all classes, 0 to below 1.
     """
 
     name: LossName = "cross_entropy"
@@ -34,7 +35,7 @@ class ImageLoss:
         """Check the exponent.
 
         Raises:
-            ConfigError: If it is negative or no number.
+            ConfigError: If the exponent is negative or not a number.
         """
         if not 0 <= self.focal_gamma < float("inf"):
             raise ConfigError(
@@ -48,7 +49,7 @@ class ImageLoss:
         Args:
             logits: ``[N, num_classes]``.
             targets: Labels ``[N]``, or shares of the classes ``[N, num_classes]``.
-            weight: Of each class, ``[num_classes]``.
+            weight: Weight of each class, ``[num_classes]``.
         """
         smoothing = self.label_smoothing
         if self.name == "cross_entropy":
@@ -64,21 +65,21 @@ class ImageLoss:
 
 
 def class_shares(targets: Tensor, num_classes: int) -> Tensor:
-    """Shares of the classes ``[N, num_classes]`` of labels ``[N]`` or such shares."""
+    """Return shares of the classes ``[N, num_classes]`` of labels or such shares."""
     return targets if targets.ndim == 2 else F.one_hot(targets, num_classes).float()
 
 
 def image_weights(targets: Tensor, weight: Tensor) -> Tensor:
-    """Weight of each image, ``[N]``: Σ_c w_c t_c, that of its class if it has one.
+    """Return the weight of each image, ``[N]``: Σ_c w_c t_c over its classes.
 
     Args:
         targets: Labels ``[N]``, or shares of the classes ``[N, num_classes]``.
-        weight: Of each class, ``[num_classes]``.
+        weight: Weight of each class, ``[num_classes]``.
     """
     # No matrix product, which autocast would do in 16 bits.
     return weight[targets] if targets.ndim == 1 else (targets * weight).sum(dim=1)
 
 
 def main_labels(targets: Tensor) -> Tensor:
-    """Labels ``[N]``; of mixed images those with the larger share."""
+    """Return labels ``[N]``: of mixed images those with the larger share."""
     return targets if targets.ndim == 1 else targets.argmax(dim=1)

@@ -17,12 +17,13 @@ class Mixing:
     """Mixes each image of a batch with the one before it."""
 
     def __init__(self, mixup: float, cutmix: float, num_classes: int) -> None:
-        """Describe what is mixed.
+        """Choose how images are mixed.
 
         Args:
-            mixup: Both parameters of the beta distribution of the share, from 0, which
-                is without mixup.
-            cutmix: Likewise, of the share that a box takes.
+            mixup: Both parameters of the beta distribution of the share of the second
+                image; 0 turns mixup off.
+            cutmix: Both parameters of the beta distribution of the share that the box
+                of the second image takes; 0 turns cutmix off.
             num_classes: Number of classes.
 
         Raises:
@@ -41,15 +42,15 @@ class Mixing:
             self.ways.append(v2.CutMix(alpha=cutmix, num_classes=num_classes))
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix a batch in one of the ways, each as likely, by torch's global chance.
+        """Mix a batch in one of the ways, drawn by torch's global random generator.
 
         Args:
             images: ``[N, C, H, W]``.
             labels: ``[N]``.
 
         Returns:
-            Images ``[N, C, H, W]`` and shares of the classes ``[N, num_classes]``; what
-            was given if there is no way to mix.
+            Images ``[N, C, H, W]`` and shares of the classes ``[N, num_classes]``; the
+            arguments themselves if both ways are turned off.
         """
         if not self.ways:
             return images, labels

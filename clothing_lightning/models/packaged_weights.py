@@ -25,7 +25,7 @@ def packaged_weights(backbone: str, state: dict[str, Tensor]) -> dict[str, Tenso
 
     Args:
         backbone: timm's name without a tag.
-        state: The state dict of that network, for names and order of its blocks.
+        state: State dict of that network, which gives names and order of its blocks.
 
     Raises:
         WeightsError: If no package carries them or it is not installed.
@@ -55,17 +55,18 @@ def packaged_weights(backbone: str, state: dict[str, Tensor]) -> dict[str, Tenso
 
 
 def block_names(state: dict[str, Tensor]) -> list[str]:
-    """Names that timm gives the blocks, in order, such as ``blocks.2.0``."""
-    found = (re.match(r"blocks\.\d+\.\d+", key) for key in state)
-    return list(dict.fromkeys(match.group() for match in found if match))
+    """Return timm's names of the blocks in order, such as ``blocks.2.0``."""
+    matches = (re.match(r"blocks\.\d+\.\d+", key) for key in state)
+    return list(dict.fromkeys(match.group() for match in matches if match))
 
 
 def timm_name(name: str, blocks: list[str]) -> str:
     """Translate a name of the package into timm's.
 
     Args:
-        name: Such as ``_blocks.3._depthwise_conv.weight``, blocks counted through.
-        blocks: What `block_names` gives.
+        name: Name such as ``_blocks.3._depthwise_conv.weight``, in which blocks are
+            numbered through.
+        blocks: Names that `block_names` returns.
     """
     parts = name.split(".")
     if parts[0] != "_blocks":

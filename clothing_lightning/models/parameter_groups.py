@@ -16,7 +16,7 @@ from clothing_lightning.models.backbones import head_names
 
 
 def depths(network: nn.Module) -> dict[str, int]:
-    """Place of each parameter along the network, from 0 at the images.
+    """Return the place of each parameter along the network, from 0 at the images.
 
     The places are timm's: the stem, then each block, whatever their sizes. Where a
     network does not name its blocks, every layer that multiplies is a place, with the
@@ -40,14 +40,14 @@ def parameter_groups(
     """Divide what trains into groups for an optimizer.
 
     Args:
-        network: The network.
+        network: A network of timm's or of ours.
         trained: Names of the parameters that train.
         layer_decay: Factor of the learning rate from a place to the one before it;
-            the head has the optimizer's own. None: one rate for all.
+            the head keeps the optimizer's rate. None: one rate for all.
 
     Returns:
-        For each rate weights, and biases and norms, which do not decay.
-        ``lr_scale`` is the factor of the learning rate, for `scale_rates`.
+        For each rate a group of weights, and a group of biases and norms without weight
+        decay. ``lr_scale`` is the factor of the learning rate, for `scale_rates`.
     """
     places = depths(network) if layer_decay else {}
     last = max(places.values(), default=0)
@@ -67,6 +67,6 @@ def parameter_groups(
 
 
 def scale_rates(optimizer: Optimizer) -> None:
-    """Give each group its own learning rate."""
+    """Multiply the learning rate of each group by its ``lr_scale``."""
     for group in optimizer.param_groups:
         group["lr"] *= group.pop("lr_scale", 1.0)

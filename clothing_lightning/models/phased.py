@@ -34,10 +34,10 @@ class PhasedModule(L.LightningModule):
     issue 21901).
 
     Attributes:
-        network: What is trained.
-        phases: In their order.
-        phase: Index of the one that the run is in.
-        trained: Names of the parameters that train in each.
+        network: The network that is trained.
+        phases: The phases in their order.
+        phase: Index of the phase that the run is in.
+        trained: Names of the parameters that train in each phase.
     """
 
     def __init__(
@@ -51,10 +51,11 @@ class PhasedModule(L.LightningModule):
         """Describe the training.
 
         Args:
-            network: With a classifier that timm's ``get_classifier`` finds.
-            phases: In their order.
-            optimizer: Of the parameters that train.
-            scheduler: Of the learning rate in each phase that has none of its own.
+            network: A network whose classifier timm's ``get_classifier`` finds.
+            phases: The phases in their order.
+            optimizer: Builds the optimizer of the parameters that train.
+            scheduler: Builds the schedule of the learning rate of each phase that has
+                none of its own.
             layer_decay: Factor of the learning rate from each block to the one before
                 it, above 0 and at most 1.
 
@@ -84,17 +85,18 @@ class PhasedModule(L.LightningModule):
         keep_frozen_in_eval(self.network)
         return self
 
-    def setup(self, stage: str) -> None:
+    def on_fit_start(self) -> None:
         """Refuse phases over several devices that would wait for what is frozen.
 
         Raises:
             ConfigError: If the strategy does not look for unused parameters.
         """
         alike = all(trained == self.trained[0] for trained in self.trained)
-        if stage != "fit" or alike or self.trainer.world_size == 1:
+        if alike or self.trainer.world_size == 1:
             return
-        options = getattr(self.trainer.strategy, "_ddp_kwargs", {})
-        if not options.get("find_unused_parameters"):
+        # By now it is a DistributedDataParallel, which has taken the strategy's option.
+        wrapped = self.trainer.strategy.model
+        if not getattr(wrapped, "find_unused_parameters", False):
             raise ConfigError(
                 "trainer.strategy: in phases that train different parts the devices "
                 "would wait for gradients that do not come. Pass --trainer.strategy "
@@ -102,7 +104,7 @@ class PhasedModule(L.LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the phase, whose schedule the checkpoint holds."""
+        """Save the phase, whose schedule the checkpoint holds."""
         checkpoint["phase"] = self.phase
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -110,11 +112,11 @@ class PhasedModule(L.LightningModule):
         self.phase = min(checkpoint.get("phase", 0), len(self.phases) - 1)
 
     def on_train_start(self) -> None:
-        """Freeze what does not train in the phase that the run begins or goes on in."""
+        """Freeze what does not train in the phase of the first or resumed epoch."""
         self._enter_phase()
 
     def on_train_epoch_start(self) -> None:
-        """Go on to the next phase if it is time."""
+        """Begin the next phase in its first epoch."""
         self._enter_phase()
 
     def _enter_phase(self) -> None:

@@ -23,15 +23,16 @@ class Phase:
     """Some epochs in which one part of the network trains.
 
     Attributes:
-        epochs: How many; null in the last phase: to the end of the run.
+        epochs: Number of epochs; null in the last phase, which lasts to the end.
         train: ``head``; ``all``; ``last: 1/3``: the head and this share of the
             backbone's blocks, counted from the head; a pattern for the names of
             parameters, such as ``layer4.*``; or a list of these.
-        lr_factor: Of the optimizer's learning rate, above 0.
-        scheduler: Of the learning rate; by default the model's, from its beginning.
+        lr_factor: Factor of the optimizer's learning rate, above 0.
+        scheduler: Builds the schedule of the learning rate in this phase; by default
+            the model's scheduler, which begins again.
         warmup: Share of the phase's steps in which the rate rises, 0 to 1: with
             WarmupCosine, or with no scheduler, where the rate then stays. By default
-            the scheduler's own.
+            the scheduler decides.
     """
 
     epochs: int | None = None
@@ -44,7 +45,7 @@ class Phase:
         """Check the ranges.
 
         Raises:
-            ConfigError: If one does not hold.
+            ConfigError: If a number is out of range.
         """
         if self.epochs is not None and self.epochs < 1:
             raise ConfigError(f"{OPTION}: epochs is {self.epochs}. The least is 1.")
@@ -61,17 +62,17 @@ class Phase:
 
     @property
     def parts(self) -> list[str]:
-        """What trains, each as ``head``, ``all``, ``last: 1/3`` or a pattern."""
+        """The parts that train: ``head``, ``all``, ``last: 1/3`` or a pattern each."""
         if isinstance(self.train, dict):
             return [f"{key}: {value}" for key, value in self.train.items()]
         return [self.train] if isinstance(self.train, str) else self.train
 
 
 def trained_names(network: nn.Module, phase: Phase) -> set[str]:
-    """Names of the parameters that train in a phase.
+    """Return the names of the parameters that train in a phase.
 
     Raises:
-        ConfigError: If a part of the phase is none of the network's.
+        ConfigError: If the network has no such part.
     """
     if not phase.parts:
         raise ConfigError(f"{OPTION}: train is empty. Write head, all, or last: 1/3.")
@@ -86,15 +87,15 @@ def _names(network: nn.Module, part: str) -> set[str]:
         return head_names(network)
     if part.startswith("last:"):
         return _last(network, part.removeprefix("last:").strip())
-    found = set(matching(names, part))
-    if not found:
+    matches = set(matching(names, part))
+    if not matches:
         near = difflib.get_close_matches(part, ["head", "all", *names], n=3, cutoff=0.3)
         raise ConfigError(
             f"{OPTION}: train is {part!r}, which no parameter is called. Write head, "
             "all, last: 1/3, or a pattern such as layer4.*. "
             f"Closest names: {', '.join(near) or names[-1]}."
         )
-    return found
+    return matches
 
 
 def _last(network: nn.Module, share: str) -> set[str]:
@@ -129,27 +130,27 @@ def checked_phases(phases: Sequence[Phase]) -> list[Phase]:
 
 
 def first_epoch(phases: Sequence[Phase], index: int) -> int:
-    """Epoch with which a phase begins, from 0."""
+    """Return the epoch with which a phase begins, counted from 0."""
     return sum(phase.epochs or 0 for phase in phases[:index])
 
 
 def phase_of(phases: Sequence[Phase], epoch: int) -> int:
-    """Index of the phase that an epoch is in; behind all of them the last."""
+    """Return the index of the phase that an epoch is in; the last one has no end."""
     starts = [first_epoch(phases, index) for index in range(len(phases))]
     return sum(start <= epoch for start in starts) - 1
 
 
 def freeze_all_but(network: nn.Module, trained: set[str]) -> None:
-    """Let some parameters alone train."""
+    """Freeze all parameters but those named."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in trained)
 
 
 def keep_frozen_in_eval(network: nn.Module) -> None:
-    """Put what is frozen in eval: statistics of batch norms, dropout, paths.
+    """Put frozen parts in eval mode: batch norm statistics, dropout, stochastic depth.
 
-    All of the network if nothing but its head trains: the head then learns from the
-    features that a test gives it.
+    If nothing but the head trains, that is the whole network, so that the head learns
+    from the features that it gets in a test.
     """
     head = head_names(network)
     trained = {name for name, p in network.named_parameters() if p.requires_grad}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lightning.pytorch.cli import LRSchedulerCallable
@@ -24,12 +25,12 @@ class WarmupCosine(LambdaLR):
         """Describe the schedule.
 
         Args:
-            optimizer: With the highest learning rate of each group.
+            optimizer: An optimizer with the highest learning rate of each group.
             warmup: Share of all steps in which the rate rises, 0 to 1.
             final: Factor of the learning rate at the end.
 
         Raises:
-            ConfigError: If the warm-up is no share.
+            ConfigError: If the warm-up is not from 0 to 1.
         """
         if not 0 <= warmup <= 1:
             raise ConfigError(
@@ -42,7 +43,7 @@ class WarmupCosine(LambdaLR):
         super().__init__(optimizer, self.factor)
 
     def run_for(self, total_steps: float) -> None:
-        """Tell the number of optimizer steps in the run, or in its phase.
+        """Set the number of optimizer steps in the run, or in its phase.
 
         Raises:
             ConfigError: If the run has no end.
@@ -57,7 +58,7 @@ class WarmupCosine(LambdaLR):
             group["lr"] = rate * self.factor(0)
 
     def factor(self, step: int) -> float:
-        """Factor of the learning rate at a step, from 0 to 1."""
+        """Return the factor of the learning rate at a step, from 0 to 1."""
         rising = round(self.warmup * self.total_steps)
         if step < rising:
             return (step + 1) / (rising + 1)
@@ -65,7 +66,7 @@ class WarmupCosine(LambdaLR):
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2
 
     def state_dict(self) -> dict[str, Any]:
-        """Leave the length out, so that a resumed run may be longer."""
+        """Return the state without the length, so that a resumed run may be longer."""
         state = super().state_dict()
         for key in ("total_steps", "lr_lambdas"):
             state.pop(key)
@@ -82,14 +83,14 @@ def schedule_config(
     steps: Callable[[], float],
     warmup: float | None = None,
 ) -> dict[str, Any] | None:
-    """Build a schedule and tell Lightning when to step it.
+    """Build a schedule, with Lightning's settings of when to step it.
 
     Args:
-        optimizer: With the learning rates to begin with.
-        scheduler: Builds it.
-        steps: Counts the optimizer steps that it lasts.
+        optimizer: An optimizer with the learning rates to begin with.
+        scheduler: Builds the schedule; None leaves the rate as it is.
+        steps: Returns the number of optimizer steps that the schedule lasts.
         warmup: Share of the steps in which the rate rises, 0 to 1; without a scheduler
-            it then stays. None: the scheduler's own.
+            it then stays. None leaves it to the scheduler.
 
     Returns:
         The fields of Lightning's LRSchedulerConfig; None if the rate stays.
@@ -100,19 +101,21 @@ def schedule_config(
     """
     if scheduler is None and warmup is None:
         return None
-    made = scheduler(optimizer) if scheduler else WarmupCosine(optimizer, final=1.0)
-    if isinstance(made, WarmupCosine):
-        made.warmup = made.warmup if warmup is None else warmup
-        made.run_for(steps())
+    make = scheduler or partial(WarmupCosine, final=1.0)
+    schedule = make(optimizer)
+    if isinstance(schedule, WarmupCosine):
+        schedule.warmup = schedule.warmup if warmup is None else warmup
+        schedule.run_for(steps())
     elif warmup is not None:
         raise ConfigError(
-            f"model.init_args.phases: warmup is {warmup}, but {type(made).__name__} "
-            "has no such setting. Leave it out, or use WarmupCosine."
+            f"model.init_args.phases: warmup is {warmup}, but "
+            f"{type(schedule).__name__} has no such setting. Leave it out, or use "
+            "WarmupCosine."
         )
-    plateau = isinstance(made, ReduceLROnPlateau)
-    config: dict[str, Any] = {"scheduler": made, "reduce_on_plateau": plateau}
-    if isinstance(made, WarmupCosine | OneCycleLR):
+    plateau = isinstance(schedule, ReduceLROnPlateau)
+    config: dict[str, Any] = {"scheduler": schedule, "reduce_on_plateau": plateau}
+    if isinstance(schedule, WarmupCosine | OneCycleLR):
         config["interval"] = "step"
     if plateau:
-        config["monitor"] = getattr(made, "monitor", "val/loss")
+        config["monitor"] = getattr(schedule, "monitor", "val/loss")
     return config

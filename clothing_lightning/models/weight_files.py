@@ -15,9 +15,9 @@ def read_state(file: Path) -> dict[str, Tensor]:
     """Read the parameters of a network.
 
     Args:
-        file: ``.safetensors``, or what ``torch.save`` wrote: a state dict, alone or
-            under ``state_dict``. Of a checkpoint of this project, the network's part is
-            taken; the averaged weights, where weights were averaged.
+        file: A ``.safetensors`` file, or one that ``torch.save`` wrote: a state dict,
+            alone or under ``state_dict``. Of a checkpoint of this project the network's
+            part is read; with averaged weights, these.
 
     Raises:
         WeightsError: If there is no such file, or it cannot be read as tensors alone.
@@ -62,8 +62,11 @@ def _tensors(content: Any) -> dict[str, Tensor]:
 
 
 def _network_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out the class weights that our checkpoints hold beside the network."""
+    """Drop the class weights that our checkpoints hold beside the network."""
     others = {key for key in state if not key.startswith(NETWORK)}
-    if others == set(state) or others - {"weight"}:  # timm's volo has a "network." too
+    if others == set(state) or others - {
+        "class_weights",
+        "weight",
+    }:  # timm's volo has "network." too
         return state
     return {k.removeprefix(NETWORK): v for k, v in state.items() if k not in others}

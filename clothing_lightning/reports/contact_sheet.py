@@ -29,9 +29,9 @@ class Labelled:
     """A photo and its predicted class.
 
     Attributes:
-        path: Of the image.
-        label: The class.
-        probability: Of the class, 0 to 1.
+        path: Path of the photo.
+        label: The predicted class.
+        probability: Probability of the class, 0 to 1.
     """
 
     path: Path
@@ -46,8 +46,8 @@ def contact_sheet(photos: Sequence[Labelled], *, title: str) -> Figure:
     file's name. What cannot be read any more is an empty box.
 
     Args:
-        photos: At most `PHOTOS_PER_PAGE`; more make a longer page.
-        title: Above all.
+        photos: At most `PHOTOS_PER_PAGE` photos; more make a longer page.
+        title: Title of the page.
     """
     if not photos:
         return style.message_figure("No photo to show.")

@@ -1,18 +1,15 @@
 """What `evaluate` says on the terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from clothing_lightning.inference.repeatability import Repeated
+from clothing_lightning.metrics.agreement import Agreement
 from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.metrics.intervals import wilson_interval
 from clothing_lightning.metrics.registry import METRICS, columns
-from clothing_lightning.wording import listed
-
-_SHOWN = 5
 
 
 def results_table(predictions: pd.DataFrame, title: str) -> Table:
@@ -34,42 +31,32 @@ def show_table(table: Table) -> None:
     Console().print(table)
 
 
-def repeated_lines(
-    found: Repeated, then: Mapping[str, str], now: Mapping[str, str]
+def agreement_lines(
+    result: Agreement, before: Mapping[str, str], now: Mapping[str, str]
 ) -> Iterator[str]:
-    """Say whether the numbers are those that the run has stored.
+    """Say whether the predictions are those that the run has stored.
 
     Args:
-        found: What differs.
-        then: Versions and device that the run was tested with, by name.
-        now: Likewise.
+        result: What differs.
+        before: Versions and device of the stored predictions, by name.
+        now: Versions and device of the predictions made now, by name.
     """
-    difference = f"largest difference of a probability {found.largest:.1g}"
-    if found.same:
+    difference = f"largest difference of a probability {result.largest_difference:.1g}"
+    if result.is_exact:
         yield (
-            f"The same numbers as stored: accuracy {found.accuracy_now:.4f} on "
-            f"{found.images:,} images, {difference}."
+            f"The same numbers as stored: accuracy {result.accuracy_now:.4f} on "
+            f"{result.images:,} images, {difference}."
         )
         return
     yield (
-        f"Not the numbers that are stored: accuracy {found.accuracy_then:.4f} then and "
-        f"{found.accuracy_now:.4f} now on {found.images:,} images; {difference}; "
-        f"another class for {found.other_class:,}."
+        f"Not the numbers that are stored: accuracy {result.accuracy_before:.4f} then "
+        f"and {result.accuracy_now:.4f} now on {result.images:,} images; {difference}; "
+        f"another class for {result.changed_classes:,}."
     )
     changes = [
-        f"{name} {then[name]}, now {now[name]}"
+        f"{name} {before[name]}, now {now[name]}"
         for name in now
-        if name in then and then[name] != now[name]
+        if name in before and before[name] != now[name]
     ]
     if changes:
         yield f"What has changed since: {'; '.join(changes)}."
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    return listed(names, _SHOWN)
-
-
-def counted(counts: Mapping[str, int]) -> str:
-    """Names with their counts."""
-    return ", ".join(f"{name} ({count:,})" for name, count in counts.items())

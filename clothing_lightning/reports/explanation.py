@@ -29,11 +29,12 @@ def explanation_figure(
     """Draw a photo, and the same with a heat map over it.
 
     Args:
-        photo: As the network got it, ``[H, W, 3]``.
-        heat: 0 to 1, ``[h, w]``, on the coarser grid of the features.
+        photo: The photo as the network got it, ``[H, W, 3]``.
+        heat: How much each place speaks for the class, 0 to 1, ``[h, w]``, on the
+            coarser grid of the features.
         title: Name of the photo.
         prediction: The class that is explained.
-        probability: Of the class, 0 to 1.
+        probability: Probability of the class, 0 to 1.
     """
     width_in = 2 * (_PANEL_IN + _GAP_IN) + _BAR_IN
     figure = Figure(figsize=(width_in, _HEAD_IN + _PANEL_IN + _GAP_IN))
@@ -64,7 +65,7 @@ def explanation_figure(
 
 
 def _panel(figure: Figure, left_in: float, width_in: float) -> Axes:
-    """Axes as high as the photos, without frame."""
+    """Add axes as high as the photos, without a frame."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes(
         (left_in / width, _GAP_IN / height, width_in / width, _PANEL_IN / height)
@@ -81,7 +82,7 @@ def _caption(heat: NDArray[np.float32], prediction: str) -> str:
 
 
 def _overlaid(photo: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The photo in grey, under colours that cover it more where more speaks."""
+    """Lay the heat over the photo in grey, the denser, the hotter."""
     height, width = photo.shape[:2]
     smooth = cv2.resize(heat, (width, height), interpolation=cv2.INTER_CUBIC)
     smooth = np.clip(smooth, 0, 1)[..., None]

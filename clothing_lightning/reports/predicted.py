@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clothing_lightning.data.progress import with_progress
+from clothing_lightning.reports.contact_sheet import (
+    PHOTOS_PER_PAGE,
+    Labelled,
+    contact_sheet,
+)
+from clothing_lightning.reports.style import save
+from clothing_lightning.wording import counted
+
 MOST_PAGES = 25
 
 
@@ -20,32 +30,47 @@ class Prediction:
     """The most probable classes of a photo.
 
     Attributes:
-        path: Of the image.
-        classes: Name and probability of each, the most probable first.
+        path: Path of the photo.
+        classes: Name and probability of each class, the most probable first.
     """
 
     path: Path
     classes: list[tuple[str, float]]
 
 
-def show(found: Sequence[Prediction]) -> None:
-    """Print a table with a row for each photo, named from the folder of them all."""
-    folder = _common_folder([row.path for row in found])
+def show(predictions: Sequence[Prediction], unreadable: Mapping[Path, str]) -> None:
+    """Print a table with a row for each photo, named from the folder of them all.
+
+    Args:
+        predictions: Photos and their classes.
+        unreadable: Reason by path for photos that cannot be read.
+    """
+    if not predictions:
+        return
+    folder = _common_folder([row.path for row in predictions])
     table = Table("photo", title_justify="left")
     if folder:
         table.title = Text(printable(f"photos in {folder}"))
     table.columns[0].overflow = "fold"
-    for place in range(1, len(found[0].classes) + 1):
+    for place in range(1, len(predictions[0].classes) + 1):
         table.add_column("class" if place == 1 else f"{place}.")
-    for row in found:
+    for row in predictions:
         name = row.path.relative_to(folder) if folder else row.path
         each = [f"{probability:.3f} {label}" for label, probability in row.classes]
         table.add_row(*(Text(printable(text)) for text in (str(name), *each)))
     Console().print(table)
+    if count := len(unreadable):
+        total = count + len(predictions)
+        print_note(f"{counted(count, 'photo')} could not be read, of {total:,}.")
+
+
+def print_note(text: str) -> None:
+    """Print a line on stderr."""
+    sys.stderr.write(printable(text) + "\n")
 
 
 def _common_folder(paths: Sequence[Path]) -> Path | None:
-    """The folder that all paths are in; None if it would shorten none of them."""
+    """Return the folder that all paths are in; None if it would shorten none."""
     folders = {path.parent for path in paths}
     if len({folder.is_absolute() for folder in folders}) > 1:
         return None
@@ -54,21 +79,23 @@ def _common_folder(paths: Sequence[Path]) -> Path | None:
 
 
 def printable(text: str) -> str:
-    """Text without what would move a terminal's cursor or cannot be written."""
+    """Replace characters that would move a terminal's cursor or cannot be written."""
     return "".join(
         char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text
     )
 
 
 def json_text(
-    found: Sequence[Prediction], refused: Mapping[Path, str], source: Mapping[str, Any]
+    predictions: Sequence[Prediction],
+    unreadable: Mapping[Path, str],
+    source: Mapping[str, Any],
 ) -> str:
-    """One JSON document.
+    """Write predictions as one JSON document.
 
     Args:
-        found: Photos that were predicted.
-        refused: Photos that cannot be read, and why.
-        source: What the network comes from; the document begins with it.
+        predictions: Photos and their classes.
+        unreadable: Reason by path for photos that cannot be read.
+        source: Where the network comes from, as the first keys of the document.
     """
     images = [
         {
@@ -78,59 +105,51 @@ def json_text(
                 for name, probability in row.classes
             ],
         }
-        for row in found
+        for row in predictions
     ]
-    unreadable = [{"path": str(path), "reason": why} for path, why in refused.items()]
-    content = {**source, "images": images, "unreadable": unreadable}
+    reasons = [{"path": str(path), "reason": why} for path, why in unreadable.items()]
+    content = {**source, "images": images, "unreadable": reasons}
     return json.dumps(content, indent=2) + "\n"
 
 
-def write_csv(found: Sequence[Prediction], file: Path) -> None:
+def write_csv(predictions: Sequence[Prediction], file: Path) -> None:
     """Write a row for each photo; a file that is there already is left alone.
 
     Raises:
         OSError: If it cannot be written.
     """
-    places = range(1, len(found[0].classes) + 1 if found else 1)
+    places = range(1, len(predictions[0].classes) + 1 if predictions else 1)
     head = [f"{what}_{k}" for k in places for what in ("prediction", "probability")]
     # Names of files may hold what is not Unicode; it comes back by the same handler.
     with file.open("x", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out)
         writer.writerow(["path", *head])
-        for row in found:
+        for row in predictions:
             each = [cell for name, p in row.classes for cell in (name, f"{p:.6g}")]
             writer.writerow([str(row.path), *each])
 
 
 def sheet_files(file: Path, count: int) -> list[Path]:
-    """Files of the pages that some photos fill, at most `MOST_PAGES`."""
-    from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
-
+    """Name the files of the pages that photos fill, at most `MOST_PAGES`."""
     pages = min(-(-count // PHOTOS_PER_PAGE), MOST_PAGES)
     more = [file.with_stem(f"{file.stem}-{page}") for page in range(2, pages + 1)]
     return [file, *more]
 
 
-def write_sheet(found: Sequence[Prediction], files: Sequence[Path], run: str) -> None:
+def write_sheet(
+    predictions: Sequence[Prediction], files: Sequence[Path], run: str
+) -> None:
     """Write contact sheets, as many pages as there are files.
 
     Args:
-        found: Photos that were predicted.
-        files: As `sheet_files` names them.
-        run: What has predicted them.
+        predictions: Photos and their classes.
+        files: The files that `sheet_files` names.
+        run: Name of the run whose network has predicted them.
 
     Raises:
         OSError: If one cannot be written.
     """
-    from clothing_lightning.data.progress import with_progress
-    from clothing_lightning.reports.contact_sheet import (
-        PHOTOS_PER_PAGE,
-        Labelled,
-        contact_sheet,
-    )
-    from clothing_lightning.reports.style import save
-
-    photos = [Labelled(row.path, *row.classes[0]) for row in found]
+    photos = [Labelled(row.path, *row.classes[0]) for row in predictions]
     pages = with_progress(files, "Drawing the sheet", total=len(files))
     for page, file in enumerate(pages):
         first = page * PHOTOS_PER_PAGE

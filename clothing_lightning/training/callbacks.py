@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from clothing_lightning.metrics.classification_report import confusion_matrix
 from clothing_lightning.models.classifier import ClothingClassifier
+from clothing_lightning.models.description import ARTIFACT
 from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.confusion import confusion_figure
 from clothing_lightning.tracking.run import RunWriter
@@ -48,8 +49,12 @@ class RecordPredictions(Callback):
         """Save a checkpoint at once, so that a run can be continued from anywhere."""
         if self.best.dirpath and trainer.global_step == 0:
             trainer.save_checkpoint(f"{self.best.dirpath}/last.ckpt")
+            model = cast("ClothingClassifier", pl_module)
+            if self.run is not None:
+                file = self.run.folder / ARTIFACT
+                file.write_text(model.describe().to_json(), encoding="utf-8")
+                self.run.publish(file)
             if self.run is not None and self.network is not None:
-                model = cast("ClothingClassifier", pl_module)
                 data = trainer.datamodule  # type: ignore[attr-defined]
                 keep_first_field(self.run, model, data, self.network)
 

@@ -18,6 +18,7 @@ from clothing_lightning import __version__
 from clothing_lightning.data.table import counts, digest, group_overlap
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import DataError, UserError
+from clothing_lightning.models.devices import device_name
 from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.console import say, warn
@@ -98,7 +99,7 @@ def _record_start(
         run.publish(file)
         return None
     _write_config(run, experiment.config, experiment.command)
-    _write_data(run, data, experiment.model.weight)
+    _write_data(run, data, experiment.model.class_weights)
     return describe_network(run, experiment.model, data)
 
 
@@ -157,12 +158,6 @@ def tags(data: PhotoDataModule, device: torch.device) -> dict[str, str]:
     }
     commit = _git("rev-parse", "HEAD")
     return recorded | ({"git_commit": commit.strip()} if commit else {})
-
-
-def device_name(device: torch.device) -> str:
-    """The name of a GPU; else the kind of device, such as ``cpu``."""
-    on_gpu = device.type == "cuda"
-    return torch.cuda.get_device_name(device) if on_gpu else device.type
 
 
 def _git(*words: str) -> str:

@@ -14,7 +14,9 @@ from clothing_lightning.data.dataset import (
     PhotoDataset,
     PhotoLoader,
     Place,
+    UnlabelledPhotos,
 )
+from clothing_lightning.data.decoding import read_image
 from clothing_lightning.errors import ImageError
 
 few = settings(max_examples=50, deadline=None, derandomize=True, database=None)
@@ -176,3 +178,51 @@ def test_epoch_may_be_set_after_the_loader_is_iterated(
     assert read == numbers(sampler)
     sampler.set_epoch(0)
     assert read != numbers(sampler)
+
+
+@pytest.fixture
+def photos_of_several_sizes(tmp_path: Path) -> list[Path]:
+    """Eleven photos; the fourth is none."""
+    files = [tmp_path / f"{number}.png" for number in range(11)]
+    for number, file in enumerate(files):
+        rng = np.random.default_rng(number)
+        size = (30 + number, 50 - number, 3)
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(file)
+    files[3].write_bytes(b"no image")
+    return files
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_photos_to_predict_come_in_order_with_their_errors(
+    workers: int, photos_of_several_sizes: list[Path]
+) -> None:
+    pipeline = Pipeline([], 24, 0.9)
+    photos = UnlabelledPhotos(photos_of_several_sizes, pipeline)
+    batches = list(photos.batches(4, workers))
+    assert [len(errors) for _, errors in batches] == [4, 4, 3]
+    for start, (images, errors) in zip((0, 4, 8), batches, strict=True):
+        assert images is not None
+        rows = iter(images)
+        for path, error in zip(photos_of_several_sizes[start:], errors, strict=False):
+            if path == photos_of_several_sizes[3]:
+                assert isinstance(error, ImageError)
+                assert str(path) in str(error)
+            else:
+                expected = pipeline(read_image(path), seed=0)
+                assert np.array_equal(next(rows).numpy(), expected)
+
+
+def test_a_batch_without_a_readable_photo_has_errors_alone(tmp_path: Path) -> None:
+    photos = UnlabelledPhotos([tmp_path / "none.png"] * 2, Pipeline([], 16, 1.0))
+    ((images, errors),) = photos.batches(4, 0)
+    assert images is None
+    assert all(isinstance(error, ImageError) for error in errors)
+
+
+def test_boxes_are_cut_out_before(photos_of_several_sizes: list[Path]) -> None:
+    pipeline = Pipeline([], 16, 1.0)
+    boxes = np.array([[2, 3, 20, 30]] * 11)
+    photo = UnlabelledPhotos(photos_of_several_sizes, pipeline, boxes)[0]
+    assert isinstance(photo, torch.Tensor)
+    part = read_image(photos_of_several_sizes[0])[3:30, 2:20]
+    assert np.array_equal(photo.numpy(), pipeline(part, seed=0))

@@ -31,9 +31,9 @@ def classifier(backbone: str = "test_resnet", **options: Any) -> ClothingClassif
 
 
 def batch(seed: int = 0, size: int = 6, pixels: int = 32) -> Batch:
-    chance = torch.Generator().manual_seed(seed)
-    images = torch.randn(size, 3, pixels, pixels, generator=chance)
-    labels = torch.randint(0, len(NAMES), (size,), generator=chance)
+    rng = torch.Generator().manual_seed(seed)
+    images = torch.randn(size, 3, pixels, pixels, generator=rng)
+    labels = torch.randint(0, len(NAMES), (size,), generator=rng)
     return Batch(images, labels, torch.arange(size))
 
 
@@ -78,7 +78,7 @@ def sgd(parameters: Any) -> Optimizer:
 def test_training_loss_is_that_of_torch(class_weights: str, smoothing: float) -> None:
     model = classifier(class_weights=class_weights, label_smoothing=smoothing)
     images, labels, _ = batch()
-    loss = nn.CrossEntropyLoss(model.weight, label_smoothing=smoothing)
+    loss = nn.CrossEntropyLoss(model.class_weights, label_smoothing=smoothing)
     model.eval()  # else batch norm's statistics move between the two passes
     expected = loss(model(images), labels)
     torch.testing.assert_close(model.training_step(batch(), 0), expected)
@@ -89,7 +89,7 @@ def test_labels_are_smoothed_in_training_alone() -> None:
     images, labels, _ = batch()
     model.validation_step(batch(), 0)
     model.test_step(batch(), 0)
-    plain = nn.CrossEntropyLoss(model.weight)(model(images), labels).detach()
+    plain = nn.CrossEntropyLoss(model.class_weights)(model(images), labels).detach()
     for metrics in (model.val_metrics, model.test_metrics):
         torch.testing.assert_close(metrics.loss.compute(), plain)
     assert model.training_step(batch(), 0).detach() != plain
@@ -120,10 +120,10 @@ def test_training_alone_has_the_focal_loss() -> None:
     images, labels, _ = batch()
     logits = model(images).detach()
     model.validation_step(batch(), 0)
-    plain = nn.CrossEntropyLoss(model.weight)(logits, labels)
+    plain = nn.CrossEntropyLoss(model.class_weights)(logits, labels)
     torch.testing.assert_close(model.val_metrics.loss.compute(), plain)
     p = logits.softmax(1)[range(len(labels)), labels]
-    weights = model.weight[labels]
+    weights = model.class_weights[labels]
     expected = -(weights * (1 - p) ** 2 * p.log()).sum() / weights.sum()
     torch.testing.assert_close(model.training_step(batch(), 0).detach(), expected)
 
@@ -137,7 +137,7 @@ def test_loss_of_a_mixed_batch_is_weighted_by_shares(option: str) -> None:
     torch.manual_seed(1)
     images, shares = model.mixing(*batch()[:2])
     log_p = model(images).log_softmax(1).detach()
-    weights = shares * model.weight
+    weights = shares * model.class_weights
     torch.testing.assert_close(loss, -(weights * log_p).sum() / weights.sum())
     torch.testing.assert_close(model.train_metrics.loss.compute(), loss)
     right = (log_p.argmax(1) == shares.argmax(1)).float().mean()
@@ -298,7 +298,7 @@ def test_batches_of_the_sanity_check_are_not_counted() -> None:
     right = (logits.argmax(1) == labels).float().mean()
     torch.testing.assert_close(logged["val/accuracy"], right)
     for name, loss in (
-        ("val/loss", nn.CrossEntropyLoss(model.weight)),
+        ("val/loss", nn.CrossEntropyLoss(model.class_weights)),
         ("val/loss_unweighted", nn.CrossEntropyLoss()),
     ):
         torch.testing.assert_close(logged[name], loss(logits, labels))
@@ -316,7 +316,7 @@ def test_every_stage_logs_the_metrics_of_the_contract() -> None:
 
 
 class Seeds(Callback):
-    """Notes what chance has come to after the first batch of each epoch."""
+    """Notes what rng has come to after the first batch of each epoch."""
 
     def __init__(self) -> None:
         self.first: list[float] = []

@@ -3,13 +3,17 @@
 import math
 import re
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import lightning as L
 import pytest
 import torch
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader
@@ -41,11 +45,11 @@ def classifier(*phases: Phase, **options: Any) -> ClothingClassifier:
 
 
 def loader(batches: int = BATCHES) -> DataLoader[Any]:
-    chance = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     made: Any = [
         Batch(
-            torch.randn(4, 3, 32, 32, generator=chance),
-            torch.randint(0, 4, (4,), generator=chance),
+            torch.randn(4, 3, 32, 32, generator=rng),
+            torch.randint(0, 4, (4,), generator=rng),
             torch.arange(4),
         )
         for _ in range(batches)
@@ -327,15 +331,42 @@ def test_a_run_that_goes_on_within_an_epoch_is_in_its_phase(tmp_path: Path) -> N
 # Several devices
 
 
-def test_devices_that_would_wait_for_each_other_are_an_error() -> None:
-    def setup(*phases: Phase, **options: Any) -> None:
-        model = classifier(*phases)
-        model.trainer = L.Trainer(accelerator="cpu", devices=2, logger=False, **options)
-        model.setup("fit")
-
-    setup(Phase(1, "head"), Phase(1, "head"), strategy="ddp")
-    several = [Phase(1, "head"), Phase(1)]
-    setup(*several, strategy="ddp_find_unused_parameters_true")
+@pytest.mark.parametrize(
+    ("second", "looks_for_unused", "refused"),
+    [("head", False, False), ("all", True, False), ("all", False, True)],
+)
+def test_devices_that_would_wait_for_each_other_are_an_error(
+    second: str, looks_for_unused: bool, refused: bool, tmp_path: Path
+) -> None:
+    dist.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1
+    )
+    model = classifier(Phase(1, "head"), Phase(1, second))
+    trainer = Mock(world_size=2)
+    trainer.strategy.model = DistributedDataParallel(
+        model, find_unused_parameters=looks_for_unused
+    )
+    model.trainer = trainer
     message = re.escape("Pass --trainer.strategy ddp_find_unused_parameters_true")
-    with pytest.raises(ConfigError, match=message):
-        setup(*several, strategy="ddp")
+    expectation = (
+        pytest.raises(ConfigError, match=message) if refused else nullcontext()
+    )
+    try:
+        with expectation:
+            model.on_fit_start()
+    finally:
+        dist.destroy_process_group()
+
+
+def test_lightning_has_wrapped_the_network_when_phases_are_checked() -> None:
+    class Watch(Callback):
+        wrapped: Any = None
+
+        def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+            self.wrapped = trainer.strategy.model
+
+    watch = Watch()
+    strategy = "ddp_find_unused_parameters_true"
+    fit(classifier(Phase(1)), watch, max_epochs=1, strategy=strategy)
+    assert isinstance(watch.wrapped, DistributedDataParallel)
+    assert watch.wrapped.find_unused_parameters

@@ -1,0 +1,97 @@
+"""What the command `predict` does with photos, and the files that it writes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clothing_lightning.data.progress import with_progress
+from clothing_lightning.errors import ImageError, StorageError
+from clothing_lightning.inference.explanation import write_explanations
+from clothing_lightning.inference.predictor import Predictor
+from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
+from clothing_lightning.reports.predicted import (
+    Prediction,
+    print_note,
+    sheet_files,
+    write_csv,
+    write_sheet,
+)
+
+
+def predict_photos(
+    predictor: Predictor, paths: Sequence[Path], most_classes: int
+) -> tuple[list[Prediction], dict[Path, str]]:
+    """Predict photos, and print at once which of them cannot be read.
+
+    Args:
+        predictor: The network.
+        paths: Paths of the photos.
+        most_classes: Number of classes to keep of each photo, from the most probable.
+
+    Returns:
+        The predictions, and the reason by path for photos that cannot be read.
+    """
+    if predictor.model.description.crops_to_boxes:
+        print_note(
+            "note: this run was trained on garments cut out of their photos; here it "
+            "looks at whole photos. Cut them out for predictions as good as its test's."
+        )
+    predictions: list[Prediction] = []
+    unreadable: dict[Path, str] = {}
+    names = predictor.class_names
+    results = predictor.predictions(paths)
+    shown = with_progress(results, "Predicting", total=len(paths))
+    for path, result in zip(paths, shown, strict=True):
+        if isinstance(result, ImageError):
+            unreadable[path] = str(result)
+            print_note(str(result))
+            continue
+        values, order = (
+            each[:most_classes].tolist()
+            for each in result.sort(descending=True, stable=True)
+        )
+        classes = [(names[k], value) for k, value in zip(order, values, strict=True)]
+        predictions.append(Prediction(path, classes))
+    return predictions, unreadable
+
+
+def write_files(
+    predictor: Predictor,
+    predictions: Sequence[Prediction],
+    *,
+    csv: Path | None,
+    sheet: Path | None,
+    explain: Path | None,
+) -> None:
+    """Write the files that are asked for, and print where they are.
+
+    Args:
+        predictor: The network.
+        predictions: What it predicts of the photos.
+        csv: File for a table of the classes.
+        sheet: PNG file for the first page of contact sheets.
+        explain: Folder for a picture of what spoke for the class of each photo.
+
+    Raises:
+        StorageError: If one of them cannot be written.
+    """
+    try:
+        if csv:
+            write_csv(predictions, csv)
+        if sheet:
+            files = sheet_files(sheet, len(predictions))
+            write_sheet(predictions, files, predictor.title)
+            shown, count = len(files) * PHOTOS_PER_PAGE, len(predictions)
+            if shown < count:
+                print_note(
+                    f"note: the sheet shows the first {shown:,} of {count:,} photos."
+                )
+        if explain:
+            write_explanations(predictor.model, predictions, explain)
+    except OSError as err:
+        raise StorageError(
+            f"{err.filename or 'the results'}: cannot be written ({err.strerror}). "
+            "Check the folder and its permissions."
+        ) from err
+    for option, target in (("csv", csv), ("sheet", sheet), ("explain", explain)):
+        if target:
+            print_note(f"{option:9} {target}")

@@ -1,0 +1,89 @@
+"""What a run says of its network that was stored before checkpoints said it.
+
+Version 0.2 describes a network in its checkpoint. Older runs describe it by their
+configuration, the table of their classes and a tag.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clothing_lightning.data.options import Preprocessing
+from clothing_lightning.data.table import read_cells
+from clothing_lightning.errors import RunError
+from clothing_lightning.models.backbones import preprocessing_of
+from clothing_lightning.models.description import NetworkDescription
+from clothing_lightning.tracking.read import StoredRun
+
+
+def describe_old_run(run: StoredRun) -> NetworkDescription:
+    """Describe the network of a run that was stored before version 0.2.
+
+    Raises:
+        ConfigError: If the installed timm has no such network.
+        RunError: If a file of the run is missing, damaged or incomplete.
+    """
+    config = _read_config(run.config)
+    names = _class_names(run.artifact("data/class_counts.csv"))
+    try:
+        model, data = config["model"]["init_args"], config["data"]["init_args"]
+        backbone, in_chans = model["backbone"], model.get("in_chans")
+        preprocessing = _preprocessing(
+            run.tags.get("preprocessing"), backbone, in_chans, data.get("image_size")
+        )
+        return NetworkDescription(
+            backbone,
+            names,
+            preprocessing,
+            in_chans,
+            preprocessing.image_size,
+            model.get("channels_last", True),
+            str(config["trainer"].get("precision")),
+            data.get("crop") == "bbox",
+            run.run_id,
+            run.name,
+            run.tags.get("version.clothing_lightning", ""),
+        )
+    except (KeyError, TypeError, AttributeError) as err:
+        raise RunError(
+            f"run {run.name} ({run.run_id[:8]}): its network cannot be built "
+            f"({type(err).__name__}: {err}). Train it again with this software."
+        ) from err
+
+
+def _preprocessing(
+    tag: str | None, backbone: str, in_chans: int | None, image_size: int | None
+) -> Preprocessing:
+    """Return what the run has recorded; the oldest runs have recorded nothing."""
+    if tag:
+        values = json.loads(tag)
+        return Preprocessing(
+            int(values["image_size"]),
+            tuple(values["mean"]),
+            tuple(values["std"]),
+            float(values["crop_pct"]),
+        )
+    own = preprocessing_of(backbone, in_chans)
+    return replace(own, image_size=image_size or own.image_size)
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        reason = " ".join(str(err).split())[:200]
+        raise RunError(f"'{file}': cannot be read ({reason}).") from err
+    if not isinstance(content, dict):
+        raise RunError(f"'{file}': is no experiment.")
+    return content
+
+
+def _class_names(file: Path) -> list[str]:
+    try:
+        return [str(name) for name in read_cells(file).iloc[:, 0]]
+    except (OSError, ValueError, IndexError) as err:
+        reason = " ".join(str(err).split())[:200]
+        raise RunError(f"'{file}': cannot be read ({reason}).") from err

@@ -1,0 +1,137 @@
+"""What the checkpoint of a network says besides its weights, as plain values."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import NoneType
+from typing import Any, Self
+
+from clothing_lightning import __version__
+from clothing_lightning.data.options import Preprocessing
+
+KEY = "clothing_lightning"
+"""Key of the description in a checkpoint."""
+ARTIFACT = "config/network.json"
+"""File of a run that holds the same, for readers that need no weights."""
+FORMAT_VERSION = 1
+"""Version of the description's format, which changes when older readers would fail."""
+
+_MAX_CLASSES = 100_000
+_MAX_SIZE_PX = 10_000
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """All that is needed to build a network and to give it images.
+
+    Attributes:
+        backbone: timm's name of the network, or the name of one of ours.
+        class_names: Names of the classes in the order of the network's outputs.
+        preprocessing: What the network expects of its images.
+        in_chans: Channels that the network was built for; None: the backbone's own.
+        image_size: Height and width in pixels that the network was built for; None:
+            the backbone's own.
+        channels_last: Whether filters lie in memory with the channels innermost.
+        precision: Lightning's name of the precision of the training and its test.
+        crops_to_boxes: Whether the network was trained on garments cut out of photos.
+        run_id: Id of the run that trained the network; empty if no run was recorded.
+        run_name: Name of that run.
+        software_version: Version of this software that wrote the description.
+    """
+
+    backbone: str
+    class_names: list[str]
+    preprocessing: Preprocessing
+    in_chans: int | None = None
+    image_size: int | None = None
+    channels_last: bool = True
+    precision: str = "32-true"
+    crops_to_boxes: bool = False
+    run_id: str = ""
+    run_name: str = ""
+    software_version: str = __version__
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the description as plain values."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+    def to_json(self) -> str:
+        """Return the description as text for a file."""
+        return json.dumps(self.to_values(), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_values(cls, values: Any) -> Self:
+        """Read plain values, which may come from anybody.
+
+        Values that this version does not know are ignored.
+
+        Raises:
+            ValueError: If a value is missing, of another type or out of range, or the
+                format is newer than this software.
+        """
+        _require_types(values, {"format_version": int, "software_version": str})
+        if values["format_version"] > FORMAT_VERSION:
+            raise ValueError(
+                f"it has format {values['format_version']}, of version "
+                f"{values['software_version'][:20]}, and this version reads format "
+                f"{FORMAT_VERSION}: pip install --upgrade clothing-lightning"
+            )
+        _require_types(values, _TYPES)
+        names, size = values["class_names"], values["image_size"]
+        if not 0 < len(names) <= _MAX_CLASSES or {type(name) for name in names} != {
+            str
+        }:
+            raise ValueError(f"class_names are not 1 to {_MAX_CLASSES:,} names")
+        if size is not None:
+            _require_range("image_size", size, 1, _MAX_SIZE_PX)
+        if values["in_chans"] not in (None, 1, 3):
+            raise ValueError(f"in_chans is {values['in_chans']}, not 1 or 3")
+        plain = {key: values[key] for key in _TYPES}
+        return cls(**plain | {"preprocessing": _preprocessing(values["preprocessing"])})
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "backbone": str,
+    "class_names": list,
+    "preprocessing": dict,
+    "in_chans": (int, NoneType),
+    "image_size": (int, NoneType),
+    "channels_last": bool,
+    "precision": str,
+    "crops_to_boxes": bool,
+    "run_id": str,
+    "run_name": str,
+    "software_version": str,
+}
+_PREPROCESSING_TYPES: dict[str, type | tuple[type, ...]] = {
+    "image_size": int,
+    "mean": (list, tuple),
+    "std": (list, tuple),
+    "crop_pct": (int, float),
+}
+
+
+def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
+    _require_types(values, _PREPROCESSING_TYPES)
+    _require_range("preprocessing.image_size", values["image_size"], 1, _MAX_SIZE_PX)
+    _require_range("preprocessing.crop_pct", values["crop_pct"], 1e-3, 1)
+    for key, least in (("mean", -1e6), ("std", 1e-6)):
+        for value in values[key]:
+            _require_range(f"preprocessing.{key}", value, least, 1e6)
+    mean, std = tuple(values["mean"]), tuple(values["std"])
+    return Preprocessing(values["image_size"], mean, std, values["crop_pct"])
+
+
+def _require_types(values: Any, types: Mapping[str, type | tuple[type, ...]]) -> None:
+    if not isinstance(values, dict):
+        raise ValueError(f"a {type(values).__name__} stands in place of named values")
+    for key, wanted in types.items():
+        if key not in values:
+            raise ValueError(f"{key} is missing")
+        if not isinstance(values[key], wanted):
+            raise ValueError(f"{key} is a {type(values[key]).__name__}")
+
+
+def _require_range(key: str, value: Any, least: float, most: float) -> None:
+    if not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"{key} is {str(value)[:40]}, not from {least} to {most}")
