@@ -31,19 +31,21 @@ def main() -> None:
     options = parser.parse_args()
     skills = {f"model {n}": 1.5 + n / options.models for n in range(options.models)}
     classes = [f"class {n}" for n in range(options.classes)]
-    found = comparison(skills, classes, images=options.images)
+    compared = comparison(skills, classes, images=options.images)
 
     begin = time.perf_counter()
-    ranking = rank(found, resamples=RESAMPLES)
+    ranking = rank(compared, resamples=RESAMPLES)
     ranked = time.perf_counter()
-    page = comparison_page(found, ranking, title="", command="", photo=photo, links={})
+    page = comparison_page(
+        compared, ranking, title="", command="", photo=photo, links={}
+    )
     written = time.perf_counter()
 
     predicted = ranking.models[0].model.repeats[0].predicted
-    generator = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(TIMED):
-        drawn = generator.integers(0, len(predicted), len(predicted))
-        f1_score(found.labels[drawn], predicted[drawn], average="macro")
+        drawn = rng.integers(0, len(predicted), len(predicted))
+        f1_score(compared.labels[drawn], predicted[drawn], average="macro")
     each = (time.perf_counter() - written) / TIMED
     by_sklearn = each * RESAMPLES * options.models
     print(f"ranking   {ranked - begin:8.1f} s, {len(ranking.pairs):,} pairs tested")
@@ -54,8 +56,8 @@ def main() -> None:
 
 def photo(content: str) -> bytes:
     """Noise in the size of a phone's photo, different for each image."""
-    generator = np.random.default_rng(int(content, 16))
-    pixels = generator.integers(0, 255, (12, 16, 3), np.uint8)
+    rng = np.random.default_rng(int(content, 16))
+    pixels = rng.integers(0, 255, (12, 16, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).resize((1600, 1200)).save(file, "JPEG")
     return file.getvalue()

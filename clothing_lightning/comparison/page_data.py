@@ -94,20 +94,20 @@ def _rounded(value: float) -> float | None:
 def _photos(compared: Comparison, ranking: Ranking, photo: Photo) -> dict[int, str]:
     """Thumbnails of images on which the best models differ."""
     contents = compared.images["sha256"].tolist()
-    found: dict[int, str] = {}
+    photos: dict[int, str] = {}
     seen: set[int] = set()
-    for image in _telling(compared, ranking):
-        if len(found) == PHOTOS:
+    for image in _disputed_images(compared, ranking):
+        if len(photos) == PHOTOS:
             break
         if image not in seen:
             seen.add(image)
             thumbnail = _thumbnail(photo(contents[image]))
             if thumbnail:
-                found[image] = thumbnail
-    return found
+                photos[image] = thumbnail
+    return photos
 
 
-def _telling(compared: Comparison, ranking: Ranking) -> Iterator[int]:
+def _disputed_images(compared: Comparison, ranking: Ranking) -> Iterator[int]:
     """Images that one model gets right and another wrong, of the best pairs first."""
     models = [ranked.model for ranked in ranking.models]
     pairs = sorted(combinations(range(len(models)), 2), key=lambda p: (sum(p), p))
