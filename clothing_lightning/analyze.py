@@ -38,7 +38,10 @@ Exit codes: 0 done, 2 something to put right (one message says what).
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        "analyze", "BACKBONE [...] [options]", description=__doc__, epilog=EXAMPLES
+        "analyze",
+        "BACKBONE [...] [options]",
+        description=__doc__ or "",
+        epilog=EXAMPLES,
     )
     add = parser.add_argument
     add(

@@ -1,6 +1,5 @@
 """Test the network of a run again, on its own images or on others."""
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
@@ -10,40 +9,26 @@ from clothing_lightning.cli.command import CommandParser, run_command
 from clothing_lightning.data.label_mapping import parse_map
 from clothing_lightning.errors import ConfigError, UserError
 
-HELP = """\
-usage: python -m clothing_lightning.evaluate RUN [--split test|val|all] [...]
-       python -m clothing_lightning.evaluate RUN DATASET [--KEY VALUE ...]
-       python -m clothing_lightning.evaluate RUN EXPERIMENT.yaml [OVERLAY.yaml ...]
-
-Tests the best checkpoint of a run. Without further words: on its own test split, and
-says whether the numbers are those that the run has stored, and which images are not
-what they were. With a data set, or the data of an experiment: on those images, with
-the preprocessing of the run. RUN is a run's id, the start of it, its name, or the path
-of one of its checkpoints, which is tested then.
+DESCRIPTION = """\
+Tests the best checkpoint of a run. Without further words: on its own test
+split, and says whether the numbers are those that the run has stored, and which
+images are not what they were. With a data set, or the data of an experiment: on
+those images, with the preprocessing of the run. RUN is a run's id, the start of
+it, its name, or the path of a checkpoint, which is tested then.
 
   ... evaluate b4ff3c49
   ... evaluate b4ff3c49 --split val
   ... evaluate b4ff3c49 image_folder --root photos --map "Tee=T-Shirt"
   ... evaluate b4ff3c49 experiments/deepfashion/mobilenetv2.yaml
+"""
+EPILOG = """\
+Options of the data set are those of prepare, such as --root FOLDER, --download
+no, --table labels.csv, --split.seed 1; 'prepare DATASET --help' lists them.
+Without a data set, --root says where the run's own images are now.
 
-Of this command
-  --split test|val|all  which images; by default test, but all of a data set that
-                        is named and comes with no split
-  --map LABEL=CLASS     the run's class of a label that is called otherwise; images of
-                        labels without a class are left out, and told
-  --keep-trained        do not leave out images that the run has learnt from (those of
-                        its train and val split, known by their content)
-  --root FOLDER         where the images are now, if they were moved
-  --name NAME           of the new run; --experiment NAME: of MLflow's experiment
-  --batch N             images that go through the network at once (default 32)
-  --device auto|cpu|cuda
-
-Of the data set: the options of prepare, such as --root FOLDER, --download no,
---table labels.csv, --split.seed 1; 'prepare DATASET --help' lists them.
-
-The result is a run of its own, with the predictions that compare reads. Exit codes: 0
-evaluated, whatever was found; 2 something to put right (one message says what); 130
-interrupted.
+The result is a run of its own, with the predictions that compare reads. Exit
+codes: 0 evaluated, whatever was found; 2 something to put right (one message
+says what); 130 interrupted.
 """
 
 
@@ -56,31 +41,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return run_command(argv, HELP, _evaluate)
+    return run_command(argv, _parser().format_help(), _evaluate)
 
 
-def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Take the flags of this command out of those of the data set."""
-    own = CommandParser(allow_abbrev=False, add_help=False)
-    add = own.add_argument
-    add("--split", choices=("test", "val", "all"))
-    add("--map", action="append", default=[])
-    add("--keep-trained", "--keep_trained", action="store_true")
-    add("--name")
-    add("--experiment")
-    add("--batch", type=int, default=32)
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "evaluate",
+        "RUN [--split test|val|all] [...]\n"
+        "RUN DATASET [--KEY VALUE ...]\n"
+        "RUN EXPERIMENT.yaml ... [--KEY VALUE ...]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add(
+        "--split",
+        choices=("test", "val", "all"),
+        help="which images; by default test, but all of a data set that is named and "
+        "comes with no split",
+    )
+    add(
+        "--map",
+        action="append",
+        default=[],
+        metavar="LABEL=CLASS",
+        help="the run's class of a label that is called otherwise; images of labels "
+        "without a class are left out",
+    )
+    add(
+        *("--keep-trained", "--keep_trained"),
+        action="store_true",
+        help="do not leave out images that the run has learnt from, which are known "
+        "by their content",
+    )
+    add("--name", help="name of the new run")
+    add("--experiment", metavar="NAME", help="MLflow's experiment of the new run")
+    add("--batch", type=int, default=32, metavar="N", help="images at once (32)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    return own.parse_known_args(flags)
+    return parser
 
 
 def _evaluate(words: list[str]) -> int:
-    if {"-h", "--help"} & set(words):
-        sys.stdout.write(HELP)
-        return 0
     names = list(takewhile(lambda word: not word.startswith("-"), words))
     if not names:
         raise ConfigError(f"{words[0]}: name the run before the flags.")
-    options, flags = _own_flags(words[len(names) :])
+    options, flags = _parser().parse_known_args(words[len(names) :])
     if options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}. The least is 1.")
     label_map = parse_map(options.map)
@@ -115,7 +120,7 @@ def _evaluate(words: list[str]) -> int:
 
 def _root(flags: list[str]) -> str | None:
     """Read the only flag of a data set that a run's own images need."""
-    parser = CommandParser(allow_abbrev=False, add_help=False)
+    parser = CommandParser("evaluate", "RUN [...]")
     parser.add_argument("--root")
     root: str | None = parser.parse_args(flags).root
     return root

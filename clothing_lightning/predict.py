@@ -14,36 +14,27 @@ from clothing_lightning.errors import (
 )
 from clothing_lightning.wording import counted
 
-HELP = """\
-usage: python -m clothing_lightning.predict RUN IMAGE_OR_FOLDER [...] [options]
-
-Tells the class of each photo by the best checkpoint of a run. RUN is a run's id, the
-start of it, its name, or the path of a checkpoint. Folders are searched with all that
-is in them, for images by their suffix. The data set that the run was trained on need
-not be there, and nothing is downloaded.
+DESCRIPTION = """\
+Tells the class of each photo by the best checkpoint of a run. RUN is a run's id,
+the start of it, its name, or the path of a checkpoint. Folders are searched with
+all that is in them, for images by their suffix. The data set that the run was
+trained on need not be there, and nothing is downloaded.
 
   ... predict efficientnet_lite0 photo.jpg
   ... predict b4ff3c49 photos/ --top 5 --csv labels.csv
   ... predict b4ff3c49 photos/ --sheet sheet.png --explain why/
   ... predict b4ff3c49 photos/ --json | jq -r '.images[].path'
-
-  --top N            classes to tell of each photo (default 3)
-  --json             print one JSON document, and nothing else, on stdout
-  --csv FILE         write path, prediction_1, probability_1, prediction_2, ...
-  --sheet FILE.png   write pages of 40 photos with label and probability; the second
-                     is FILE-2.png
-  --explain FOLDER   write for each photo what spoke for its class (Grad-CAM)
-  --batch N          photos that go through the network at once (default 32)
-  --device auto|cpu|cuda
-
+"""
+EPILOG = """\
 Files that are there already are not written over. In Python:
 
   from clothing_lightning.inference.predictor import Predictor
   predictor = Predictor("efficientnet_lite0")
   table = predictor(["a.jpg", "b.jpg"])
 
-Exit codes: 0 every photo is predicted; 1 some could not be read, which are listed on
-stderr, and the others are predicted; 2 something to put right (one message says what).
+Exit codes: 0 every photo is predicted; 1 some could not be read, which are
+listed on stderr, and the others are predicted; 2 something to put right (one
+message says what).
 """
 EXIT_SOME_UNREADABLE = 1
 
@@ -57,28 +48,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return run_command(argv, HELP, _predict)
+    return run_command(argv, _parser().format_help(), _predict)
 
 
-def _parsed(words: list[str]) -> argparse.Namespace:
-    parser = CommandParser(allow_abbrev=False, add_help=False)
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "predict",
+        "RUN IMAGE_OR_FOLDER [...] [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
     add = parser.add_argument
-    add("words", nargs="*")
-    add("--top", type=int, default=3)
-    add("--json", action="store_true")
-    add("--csv", type=Path)
-    add("--sheet", type=Path)
-    add("--explain", type=Path)
-    add("--batch", type=int, default=32)
+    add("words", nargs="*", metavar="RUN IMAGE_OR_FOLDER", help="see above")
+    add("--top", type=int, default=3, metavar="N", help="classes of each photo (3)")
+    add("--json", action="store_true", help="print one JSON document and nothing else")
+    add(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="write path, prediction_1, probability_1, prediction_2, ...",
+    )
+    add(
+        "--sheet",
+        type=Path,
+        metavar="FILE.png",
+        help="write pages of 40 photos with label and probability; the second is "
+        "FILE-2.png",
+    )
+    add(
+        "--explain",
+        type=Path,
+        metavar="FOLDER",
+        help="write for each photo what spoke for its class (Grad-CAM)",
+    )
+    add("--batch", type=int, default=32, metavar="N", help="photos at once (32)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    return parser.parse_intermixed_args(words)
+    return parser
 
 
 def _predict(words: list[str]) -> int:
-    if {"-h", "--help"} & set(words):
-        sys.stdout.write(HELP)
-        return 0
-    options = _parsed(words)
+    options = _parser().parse_intermixed_args(words)
     _check(options)
     from clothing_lightning.cli.malloc import keep_freed_memory
     from clothing_lightning.cli.third_party_warnings import quiet_libraries

@@ -380,7 +380,7 @@ def test_a_missing_file_is_told_with_the_closest(
 ) -> None:
     assert fit.main([str(EXPERIMENTS / "resnet81.yaml")]) == 2
     err = capsys.readouterr().err
-    assert "resnet81.yaml: there is no such file. Closest: " in err
+    assert "resnet81.yaml: there is no such file. Closest names: " in err
     assert str(EXPERIMENTS / "resnet18.yaml") in err
 
 

@@ -2,7 +2,6 @@
 
 from argparse import ArgumentTypeError, Namespace
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from itertools import product, takewhile
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from clothing_lightning.cli.command import CommandParser
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.training.run_group import GroupPlan, Variation
+from clothing_lightning.wording import closest
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,6 @@ def _check_yaml(file: Path) -> None:
 def _near(file: Path) -> str:
     folder = file.parent if file.parent.is_dir() else Path("experiments")
     names = [str(p) for p in folder.glob("*.yaml")] if folder.is_dir() else []
-    near = get_close_matches(str(folder / file.name), names, n=3, cutoff=0.5)
-    if near:
-        return f" Closest: {', '.join(near)}."
+    if hint := closest(str(folder / file.name), names, cutoff=0.5):
+        return hint
     return f" '{folder}' has: {', '.join(sorted(names))}." if names else ""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from clothing_lightning.errors import (
     EXIT_INTERRUPTED,
@@ -25,25 +25,28 @@ class CommandParser(argparse.ArgumentParser):
     `run_command` prints the page and the messages of errors.
     """
 
-    def __init__(self, command: str = "", usage: str = "", **texts: Any) -> None:
+    def __init__(
+        self, command: str, usage: str, *, description: str = "", epilog: str = ""
+    ) -> None:
         """Describe a command.
 
         Args:
             command: The name of the command, such as ``predict``.
             usage: What follows the name of the command; a line for each way to call it.
-            **texts: ``description`` and ``epilog`` of the help page, as they are to be
-                printed.
+            description: What the command does, at the head of its help page.
+            epilog: What there is to know besides, at the end of the page.
         """
         program = f"python -m clothing_lightning.{command}"
         indent = "\n" + " " * len("usage: ")
-        settings: dict[str, Any] = {
-            "prog": command,
-            "usage": indent.join(f"{program} {line}" for line in usage.splitlines()),
-            "formatter_class": argparse.RawDescriptionHelpFormatter,
-            "allow_abbrev": False,
-            "add_help": False,
-        }
-        super().__init__(**settings | texts)
+        super().__init__(
+            prog=command,
+            usage=indent.join(f"{program} {line}" for line in usage.splitlines()),
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raise what the user reads.

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from difflib import get_close_matches
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -13,6 +12,7 @@ from clothing_lightning.cli.experiment import ExperimentCLI
 from clothing_lightning.cli.parser import Parser
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import ConfigError
+from clothing_lightning.wording import closest
 
 NOT_AUDITED = {
     *("sampling", "images_per_class", "augmentation", "preprocessing"),
@@ -131,14 +131,10 @@ def _data_class(name: str) -> type[PhotoDataModule]:
     classes = PhotoDataModule.__subclasses__()
     stems = {cls.__module__.rpartition(".")[2]: cls for cls in classes}
     known = {_letters(stem): cls for stem, cls in stems.items()}
-    known |= {_letters(cls.__name__): cls for cls in classes}
-    if cls := known.get(_letters(name)):
+    if cls := known.get(_letters(name)):  # image_folder, image-folder, ImageFolder
         return cls
-    near = get_close_matches(_letters(name), [*known], n=2)
-    closest = [stem for stem, cls in stems.items() if cls in map(known.get, near)]
-    hint = f"Closest names: {', '.join(closest)}. " if closest else ""
     raise ConfigError(
-        f"{name}: is no data set that is known here. {hint}There are "
+        f"{name}: is no data set that is known here.{closest(name, stems)} There are "
         f"{', '.join(sorted(stems))}; or name the YAML file of an experiment."
     )
 

@@ -4,7 +4,6 @@ The wording is read from jsonargparse's, whose next major version is therefore n
 allowed by pyproject.toml.
 """
 
-import difflib
 import inspect
 import re
 import sys
@@ -19,6 +18,7 @@ from clothing_lightning.errors import ConfigError, user_error_behind
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.models.phases import Phase
 from clothing_lightning.training.experiment import RunOptions
+from clothing_lightning.wording import closest
 
 
 class OptionError(ConfigError):
@@ -58,7 +58,7 @@ def _readable(message: str) -> str:
     text = re.sub(r"\s+", " ", message).strip()
     if unknown := re.search(UNKNOWN, text):
         key = ".".join(part for part in unknown.groups() if part)
-        return f"{key}: there is no such option.{_closest(key)}"
+        return f"{key}: there is no such option.{_known_options(key)}"
     if required := re.search(r"arguments are required: (\S+)", text):
         return f"{required[1]}: is not given, and there is no default."
     key_match = re.match(r'Parser key "([^"]+)": ?', text)
@@ -71,9 +71,7 @@ def _refusal(text: str) -> str:
     """Say why a value does not fit."""
     if absent := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
         names = [name for name in dir(sys.modules[absent[1]]) if name[0] != "_"]
-        near = difflib.get_close_matches(absent[2], names, n=3, cutoff=0.6)
-        hint = f" Closest names: {', '.join(near)}." if near else ""
-        return f"{absent[1]!r} has no {absent[2]!r}.{hint}"
+        return f"{absent[1]!r} has no {absent[2]!r}.{closest(absent[2], names)}"
     value = re.search(r"(?:Given value|Got value): (.*)$", text)
     wanted = re.findall(r"Expected an? (\S.*?)(?:\. Got| - |$| Given)", text)
     paths = ("path but", "dot import path")
@@ -99,14 +97,14 @@ def _type_name(name: str) -> str:
     return f"a {name}"
 
 
-def _closest(key: str) -> str:
+def _known_options(key: str) -> str:
     known = {"seed_everything", "test_last", "keep_freed_memory", "checkpoint", "run"}
     known |= {"data", "model", "trainer", "class_path", "init_args"}
     classes: list[type] = [ClothingClassifier, Phase, Trainer, PhotoDataModule, Split]
     for cls in [*classes, *PhotoDataModule.__subclasses__(), RunOptions]:
         known |= set(inspect.signature(cls).parameters)
     for name in reversed(key.split(".")):
-        near = difflib.get_close_matches(name, known - {"kwargs"}, n=3, cutoff=0.65)
-        if near and name not in known:
-            return f" Closest names: {', '.join(near)}."
+        hint = closest(name, known - {"kwargs"}, cutoff=0.65)
+        if hint and name not in known:
+            return hint
     return " --help-all shows every option."

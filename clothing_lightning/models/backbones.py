@@ -5,7 +5,6 @@ from the hub, from a file, from an installed package, or are ``none``: a network
 never starts from random weights because others could not be had.
 """
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +28,7 @@ from clothing_lightning.errors import ConfigError, UserError, WeightsError
 from clothing_lightning.models import networks as _networks  # noqa: F401  registers
 from clothing_lightning.models.packaged_weights import packaged_weights
 from clothing_lightning.models.weight_files import read_state
+from clothing_lightning.wording import closest
 
 
 def create_backbone(
@@ -133,11 +133,8 @@ def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> N
     """
     name, _, tag = backbone.partition(".")
     if not is_model(name):
-        near = difflib.get_close_matches(name, list_models(), n=3, cutoff=0.5)
-        hint = (
-            f"Closest names: {', '.join(near)}." if near else "See timm.list_models()."
-        )
-        raise ConfigError(f"{option}: {backbone!r} is not a timm model. {hint}")
+        hint = closest(name, list_models(), cutoff=0.5) or " See timm.list_models()."
+        raise ConfigError(f"{option}: {backbone!r} is not a timm model.{hint}")
     tags = [known.partition(".")[2] for known in list_pretrained(f"{name}.*")]
     if tag and tag not in tags:
         known = f"It has: {', '.join(tags)}" if tags else "It has none"

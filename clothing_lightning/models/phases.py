@@ -1,6 +1,5 @@
 """Phases of a fine-tuning: what trains, for how long, at which rate."""
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import nn
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.models.backbones import head_names
 from clothing_lightning.models.parameter_groups import depths
+from clothing_lightning.wording import closest
 
 OPTION = "model.init_args.phases"
 Part = str | list[str] | dict[str, str | float]
@@ -89,11 +89,10 @@ def _names(network: nn.Module, part: str) -> set[str]:
         return _last(network, part.removeprefix("last:").strip())
     matches = set(matching(names, part))
     if not matches:
-        near = difflib.get_close_matches(part, ["head", "all", *names], n=3, cutoff=0.3)
         raise ConfigError(
             f"{OPTION}: train is {part!r}, which no parameter is called. Write head, "
-            "all, last: 1/3, or a pattern such as layer4.*. "
-            f"Closest names: {', '.join(near) or names[-1]}."
+            "all, last: 1/3, or a pattern such as layer4.*."
+            f"{closest(part, ['head', 'all', *names], cutoff=0.3)}"
         )
     return matches
 
