@@ -150,7 +150,7 @@ def test_latency_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
         (["resnet18", "--plot=nowhere/a.png"], "nowhere"),
         (["resnet18", "--plot=a.docx"], "docx"),
         (["resnet18", "--batches=3"], "unrecognized arguments: --batches=3"),
-        (["--json"], "backbone"),
+        (["--json"], "BACKBONE"),
     ],
 )
 def test_a_mistake_gets_one_message_and_exit_2(

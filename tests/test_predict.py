@@ -65,7 +65,7 @@ def test_folders_are_searched_through_and_csv_holds_the_classes(
     (folder / "link").symlink_to(trained.photos)
     file = tmp_path / "found.csv"
     assert predict.main(["tiny", str(folder), "--csv", str(file), "--top", "2"]) == 0
-    rows = list(csv.DictReader(file.open()))
+    rows = list(csv.DictReader(file.read_text().splitlines()))
     assert list(rows[0]) == [
         *("path", "prediction_1", "probability_1", "prediction_2", "probability_2"),
     ]

@@ -54,7 +54,7 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: Always.
         """
-        flags = re.findall("--[a-z_-]+", self.format_help())
+        flags = {*re.findall("--[a-z_-]+", self.format_help())}
         unknown = re.search("unrecognized arguments: ([^ =]+)", message)
         hint = closest(unknown[1], flags, limit=2) if unknown else ""
         message = message.removeprefix("argument ")

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from clothing_lightning.errors import RunError, UserError
-from clothing_lightning.inference.stored_before_0_2 import describe_old_run
+from clothing_lightning.inference.stored_before_0_2 import (
+    describe_old_artifacts,
+    describe_old_run,
+)
 from clothing_lightning.inference.trained_network import TrainedNetwork, build_network
 from clothing_lightning.models.description import ARTIFACT, KEY, NetworkDescription
 from clothing_lightning.models.devices import select_device
@@ -155,6 +158,9 @@ def _old(file: Path, run: StoredRun | None) -> NetworkDescription:
     try:
         return describe_old_run(run or trained_run(find_run(str(file))))
     except RunError as err:
+        artifacts = file.resolve().parent.parent
+        if run is None and (artifacts / "config" / "config.yaml").is_file():
+            return describe_old_artifacts(artifacts)
         raise RunError(
             f"'{file}': was written before version 0.2 and does not say what network "
             f"it is of. {err} Name the run instead of the file."

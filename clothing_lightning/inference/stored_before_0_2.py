@@ -26,13 +26,36 @@ def describe_old_run(run: StoredRun) -> NetworkDescription:
         ConfigError: If the installed timm has no such network.
         RunError: If a file of the run is missing, damaged or incomplete.
     """
-    config = _read_config(run.config)
-    names = _class_names(run.artifact("data/class_counts.csv"))
+    classes = run.artifact("data/class_counts.csv")
+    description = _describe(run.config, classes, run.tags.get("preprocessing"))
+    version = run.tags.get("version.clothing_lightning", "")
+    return replace(
+        description, run_id=run.run_id, run_name=run.name, software_version=version
+    )
+
+
+def describe_old_artifacts(folder: Path) -> NetworkDescription:
+    """Describe the network of such a run from a copy of its folder of artifacts.
+
+    Raises:
+        ConfigError: If the installed timm has no such network.
+        RunError: If a file is missing, damaged or incomplete.
+    """
+    resumed = (folder / "config").glob("resumed-*.yaml")
+    last = max(resumed, key=lambda file: (len(file.name), file.name), default=None)
+    config = last or folder / "config" / "config.yaml"
+    return _describe(config, folder / "data" / "class_counts.csv", None)
+
+
+def _describe(
+    config_file: Path, class_counts: Path, preprocessing_tag: str | None
+) -> NetworkDescription:
+    config, names = _read_config(config_file), _class_names(class_counts)
     try:
         model, data = config["model"]["init_args"], config["data"]["init_args"]
         backbone, in_chans = model["backbone"], model.get("in_chans")
         preprocessing = _preprocessing(
-            run.tags.get("preprocessing"), backbone, in_chans, data.get("image_size")
+            preprocessing_tag, backbone, in_chans, data.get("image_size")
         )
         return NetworkDescription(
             backbone,
@@ -43,13 +66,10 @@ def describe_old_run(run: StoredRun) -> NetworkDescription:
             model.get("channels_last", True),
             str(config["trainer"].get("precision")),
             data.get("crop") == "bbox",
-            run.run_id,
-            run.name,
-            run.tags.get("version.clothing_lightning", ""),
         )
     except (KeyError, TypeError, AttributeError) as err:
         raise RunError(
-            f"run {run.name} ({run.run_id[:8]}): its network cannot be built "
+            f"'{config_file}': the network of the run cannot be built from it "
             f"({type(err).__name__}: {err}). Train it again with this software."
         ) from err
 

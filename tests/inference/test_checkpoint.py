@@ -85,6 +85,10 @@ def test_a_run_from_before_0_2_predicts(trained: Trained, tmp_path: Path) -> Non
             assert Predictor(reference)(trained.photo()).equals(expected)
         alone = tmp_path / "alone.ckpt"
         shutil.copy(trained.best, alone)
+        handed_on = tmp_path / "copy"
+        shutil.copytree(trained.artifacts, handed_on)
+    copied = handed_on / "checkpoints" / "best.ckpt"
+    assert Predictor(str(copied))(trained.photo()).equals(expected)
     message = r"was written before version 0\.2 .* Name the run instead of the file"
     with pytest.raises(RunError, match=message):
         Predictor(str(alone))
