@@ -24,6 +24,7 @@ from clothing_lightning.reports.analysis_page import analysis_page
 from clothing_lightning.reports.analysis_text import as_json, layer_table, show
 from clothing_lightning.reports.complexity import cost_figure
 from clothing_lightning.reports.style import save
+from clothing_lightning.wording import closest
 
 BATCH = 32
 
@@ -48,6 +49,7 @@ def analyze_backbones(
         for size in sizes or [input_size_of(backbone)[1:]]:
             try:
                 network = create_on_meta(backbone, size)
+                _require_layer(options.truncate, backbone, network)
                 report = analyze(
                     *(network, size),
                     name=backbone,
@@ -73,6 +75,15 @@ def analyze_backbones(
     else:
         show(reports, notes, timed, every_layer=options.layers)
     _write(options, reports, notes)
+
+
+def _require_layer(layer: str | None, backbone: str, network: nn.Module) -> None:
+    names = [name for name, _ in network.named_modules()]
+    if layer is not None and layer not in names:
+        raise ConfigError(
+            f"--truncate: {backbone} has no layer {layer!r}.{closest(layer, names)} "
+            "--layers shows all."
+        )
 
 
 def _reason(err: Exception) -> str:

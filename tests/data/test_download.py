@@ -17,7 +17,7 @@ from clothing_lightning.errors import DownloadError, StorageError
 def zipped(content: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("photo.jpg", content)
+        archive.writestr(zipfile.ZipInfo("photo.jpg"), content)  # the same each time
     return file.getvalue()
 
 
