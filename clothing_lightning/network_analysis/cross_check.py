@@ -13,6 +13,8 @@ import ptflops
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+# torch documents this way to extend it and has no public name for it.
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from clothing_lightning.tracking.read import GROUP_TAG
+from clothing_lightning.tracking.read import GROUP_TAG, PARENT_TAG
 from clothing_lightning.tracking.store import client, create_run, tracking_uri
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def start_group(experiment: str, name: str, content: str) -> str:
 
 def member_tags(group_id: str) -> dict[str, str]:
     """Tags that make a run a child of the run with this id."""
-    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-    return {MLFLOW_PARENT_RUN_ID: group_id}
+    return {PARENT_TAG: group_id}
 
 
 def end_group(group_id: str, status: "Status") -> None:
