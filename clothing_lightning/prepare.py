@@ -72,7 +72,7 @@ def _prepare(words: list[str]) -> int:
         print_options(names[0])
         return 0
     try:
-        with _told_for_this_command():
+        with _advice_reworded():
             data, command = build_datamodule(names, flags, fetch=True)
             folder = options.out or Path("audits") / data.name
             claim_folder(folder, REPORT, "an audit")
@@ -123,7 +123,7 @@ def _parser() -> CommandParser:
 
 
 @contextmanager
-def _told_for_this_command() -> Iterator[None]:
+def _advice_reworded() -> Iterator[None]:
     """Put advice, which is written for fit, into the words of this command."""
     try:
         yield

@@ -92,7 +92,7 @@ class ExperimentCLI(LightningCLI):
             raise ConfigError(f"the experiment does not hold: {err}") from err
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """Build none: `build_trainer` does, with the callbacks of the training."""
+        """Do nothing: `build_trainer` builds the trainer later."""
 
     def build_trainer(
         self, callbacks: Sequence[Callback], logger: Logger, checkpoint_io: CheckpointIO
@@ -100,8 +100,8 @@ class ExperimentCLI(LightningCLI):
         """Build the trainer that the experiment describes.
 
         Args:
-            callbacks: Come after those of the experiment.
-            logger: Comes before those of the experiment.
+            callbacks: Callbacks that come after those of the experiment.
+            logger: The logger that comes before those of the experiment.
             checkpoint_io: Writes the checkpoints, unless the experiment names another.
 
         Raises:
@@ -208,7 +208,8 @@ def check_checkpoint(options: Any) -> None:
     """Refuse settings with which 'best' would not be the best.
 
     Args:
-        options: Of the checkpoint, with ``monitor``, ``mode`` and ``save_top_k``.
+        options: Settings of the `ModelCheckpoint`, with ``monitor``, ``mode`` and
+            ``save_top_k``.
 
     Raises:
         ConfigError: If the metric is not logged, the mode is the wrong way round, or

@@ -32,8 +32,8 @@ class Calibrated:
     """Confidence of one model on the test images of all its repeats.
 
     Attributes:
-        bins: As `calibration.reliability` returns them.
-        coverage: As `calibration.accuracy_at_coverage` returns it.
+        bins: The table that `calibration.reliability` returns.
+        coverage: The table that `calibration.accuracy_at_coverage` returns.
         error: Expected calibration error, 0 to 1.
         temperatures: The temperature of each of its runs; empty unless all stored their
             validation predictions.

@@ -11,7 +11,8 @@ class Cost:
     Attributes:
         label: Heading of its column.
         metric: Name of the metric that runs log it as.
-        unit: Behind its value; empty for a large count, written as ``3.4 M``.
+        unit: Unit that is written behind the value; empty for a large count, which is
+            written as ``3.4 M``.
         lower_is_better: Whether it is a price that a better score may be worth.
     """
 

@@ -118,7 +118,7 @@ def coverage_figure(calibrations: Mapping[str, Calibrated]) -> Figure:
             coverage["coverage"], coverage["accuracy"], label=_short(title), **marks
         )
     axes.set_xlim(0, 1)
-    axes.set_xlabel("share of the images that is run_command, the most confident first")
+    axes.set_xlabel("share of the images that is answered, the most confident first")
     axes.set_ylabel("accuracy on them")
     _legend(figure, axes)
     return style.finished(figure)

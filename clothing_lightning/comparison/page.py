@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from clothing_lightning.comparison import tables as tables
+from clothing_lightning.comparison import tables
 from clothing_lightning.comparison.cost_figure import NAMED, cost_figure
 from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.page_data import Photo, page_data

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clothing_lightning.comparison import figures as figures
-from clothing_lightning.comparison import tables as tables
+from clothing_lightning.comparison import tables
 from clothing_lightning.comparison.by_class import f1_by_class
 from clothing_lightning.comparison.calibrated import calibrated
 from clothing_lightning.comparison.hyperparameters import differences

@@ -8,9 +8,9 @@ def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
     """Find the models that none beats: as cheap and as good, and one of both better.
 
     Args:
-        cost: Of each model, lower is better. A model whose cost or score is NaN, which
-            is unknown, neither beats nor is in the front.
-        score: Of each model, higher is better.
+        cost: Cost of each model; lower is better. A model whose cost or score is NaN,
+            which is unknown, neither beats nor is in the front.
+        score: Score of each model; higher is better.
 
     Returns:
         Their positions, from cheap to dear; of models with the same cost and score all.

@@ -41,8 +41,6 @@ class RunPredictions:
         root: Folder that the paths of images are relative to; empty if not known.
     """
 
-    __test__ = False  # no test, whatever pytest thinks of its name
-
     run_id: str
     name: str
     hyperparameters: Mapping[str, str]

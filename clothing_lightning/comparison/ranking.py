@@ -34,8 +34,8 @@ class Score:
     Attributes:
         value: Mean over repeats.
         low: Lower end of the 95 % interval over images; NaN if the metric has none.
-        high: Its upper end.
-        std: Standard deviation over repeats; NaN of one.
+        high: Upper end of that interval.
+        std: Standard deviation over repeats; NaN if there is one repeat.
     """
 
     value: float
@@ -46,12 +46,12 @@ class Score:
 
 @dataclass(frozen=True)
 class RankedModel:
-    """A model's place.
+    """A model with its scores and costs.
 
     Attributes:
         model: The model.
-        scores: By the names of those metrics that the page shows.
-        costs: By the names of `COSTS`; NaN where not known.
+        scores: Score of the model by the name of the metric.
+        costs: Cost of the model by its name in `COSTS`; NaN where it is not known.
     """
 
     model: Model
@@ -67,15 +67,16 @@ class Pair:
         a: Place of the better one, from 0.
         b: Place of the other.
         difference: Accuracy of a less that of b.
-        low: Lower end of its 95 % interval.
-        high: Its upper end.
-        p: Of that difference: exact McNemar, and its like for several repeats.
-        p_holm: Corrected for all pairs.
+        low: Lower end of the 95 % interval of that difference.
+        high: Upper end of that interval.
+        p: p-value of that difference: exact McNemar test, or with several repeats a
+            sign-flip test.
+        p_holm: That p-value after Holm's correction for all pairs.
         f1_difference: Macro F1 of a less that of b.
-        f1_low: Lower end of its 95 % interval.
-        f1_high: Its upper end.
-        f1_p: Of the difference of macro F1, from the paired bootstrap.
-        f1_p_holm: Corrected for all pairs.
+        f1_low: Lower end of the 95 % interval of that difference.
+        f1_high: Upper end of that interval.
+        f1_p: p-value of that difference, from the paired bootstrap.
+        f1_p_holm: That p-value after Holm's correction for all pairs.
         needed: Test images that would tell their accuracies apart with a power of 0.8,
             corrected for all pairs (Bonferroni); None where they are the same.
         std: Standard deviation of the difference of accuracies over test sets; NaN of
@@ -109,7 +110,7 @@ class Ranking:
     Attributes:
         by: Name of the metric that they are ranked by.
         models: One for each model.
-        pairs: Of each two models.
+        pairs: Tests of every pair of models.
         alike: Places of models next to each other of which no two can be told apart.
     """
 
@@ -124,7 +125,7 @@ class Ranking:
         return next(p for p in self.pairs if (p.a, p.b) == (first, second))
 
     def p(self, a: int, b: int) -> float:
-        """Of the difference in what they are ranked by, corrected for all pairs."""
+        """The corrected p-value of the difference in the ranking metric."""
         return self.pair(a, b).corrected(self.by)
 
 
@@ -136,7 +137,7 @@ def rank(
     Args:
         compared: Models on the same images.
         by: Name of a metric that has a paired test.
-        resamples: Of the bootstrap.
+        resamples: Number of resamples of the bootstrap.
     """
     runs = [
         [(compared.tests[r.test], r.predicted) for r in model.repeats]
@@ -223,7 +224,7 @@ def _pairs(compared: Comparison, order: Sequence[int], f1: Scores) -> list[Pair]
         both, gaps = f1_places[number], rights[a] - rights[b]
         tested = gaps[np.isfinite(gaps)]
         difference = float(tested.mean())
-        # As each image would differ, were all of them tested equally often.
+        # Each image's difference if all were tested equally often.
         own = np.nansum(gaps, axis=0) - difference * trials
         low, high = paired_difference_interval(difference + own / trials.mean())
         f1_low, f1_high = f1.difference_interval(*both)

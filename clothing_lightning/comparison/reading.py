@@ -105,7 +105,7 @@ def _read_run(
         if CHECKPOINT in run.params:
             settings[CHECKPOINT] = run.params[CHECKPOINT]
     if settings.get("data.split.fraction", "1.0") == "1.0":
-        # Of the images themselves: the same settings on others are another model.
+        # Images belong to the settings: on other images it is another model.
         settings["data.images"] = images
     return RunPredictions(
         run_id=run.run_id,

@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
     Attributes:
         epoch: The epoch in which it is read.
-        number: Its row in the table of the split.
+        number: The row of the image in the table of the split.
         copy: How often it has been read in this epoch before.
     """
 
@@ -258,6 +258,13 @@ class PhotoLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield batches."""
         yield from super().__iter__()
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, which a container may restrict."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def start_worker(_: int) -> None:

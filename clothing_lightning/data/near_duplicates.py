@@ -144,8 +144,8 @@ def similarity(one: Picture, other: Picture) -> float:
     Coefficient Maximization", PAMI 2008. Then colours count as well.
 
     Args:
-        one: RGB, ``[64, 64, 3]``.
-        other: Likewise.
+        one: One picture, RGB, ``[64, 64, 3]``.
+        other: The other picture, RGB, ``[64, 64, 3]``.
 
     Returns:
         At most 1; 0 if they do not fit, or one of them is blank.

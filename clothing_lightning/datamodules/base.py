@@ -1,7 +1,6 @@
 """What the data modules of all data sets share."""
 
 import logging
-import os
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from clothing_lightning.data.dataset import (
     PhotoLoader,
     Place,
     start_worker,
+    usable_cores,
 )
 from clothing_lightning.data.options import (
     AugmentationPolicy,
@@ -320,8 +320,7 @@ def _check_transforms(dataset: PhotoDataset) -> None:
 
 
 def _worker_count(requested: int | None) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    cores = cores or os.cpu_count() or 1
+    cores = usable_cores()
     if requested is None:
         return min(cores, 8)
     if requested > cores:

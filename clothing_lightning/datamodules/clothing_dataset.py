@@ -47,7 +47,7 @@ class ClothingDataset(PhotoDataModule):
             download: What to do if there is nothing at the root: fetch the public
                 ``archive`` into it, or use ``kaggle``'s copy (which needs the extra
                 ``kaggle``).
-            **kwargs: As in `PhotoDataModule`.
+            **kwargs: The options of `PhotoDataModule`.
         """
         super().__init__(exclude_labels=exclude_labels, **kwargs)
         self.given_root = root

@@ -89,7 +89,7 @@ class DeepFashion(PhotoDataModule):
             crop: ``bbox`` cuts each image to the garment's box.
             margin: The share of the box's width (height) that is added on the left
                 and right (at the top and bottom) of it.
-            **kwargs: As in `PhotoDataModule`.
+            **kwargs: The options of `PhotoDataModule`.
 
         Raises:
             ConfigError: If the margin is negative or not finite.

@@ -55,7 +55,7 @@ class FashionMNIST(PhotoDataModule):
                 ``$CLOTHING_DATA/fashion-mnist``, else ``data/fashion-mnist``, else the
                 folder of Debian's package ``dataset-fashion-mnist``.
             download: Whether to fetch files into the root that are not there.
-            **kwargs: As in `PhotoDataModule`.
+            **kwargs: The options of `PhotoDataModule`.
         """
         super().__init__(**kwargs)
         self.given_root = root

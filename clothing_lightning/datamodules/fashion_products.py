@@ -59,7 +59,7 @@ class FashionProducts(PhotoDataModule):
                 class with as many stays.
             download: ``kaggle`` uses Kaggle's small set (which needs the extra
                 ``kaggle``) if there is nothing at the root.
-            **kwargs: As in `PhotoDataModule`.
+            **kwargs: The options of `PhotoDataModule`.
         """
         super().__init__(min_images_per_class=min_images_per_class, **kwargs)
         self.given_root = root

@@ -52,7 +52,7 @@ class ImageFolder(PhotoDataModule):
                 where a column is called so.
             name: The name of the data set, and of experiments in MLflow; by default
                 the name of the root.
-            **kwargs: As in `PhotoDataModule`.
+            **kwargs: The options of `PhotoDataModule`.
 
         Raises:
             ConfigError: If neither root nor table is given.

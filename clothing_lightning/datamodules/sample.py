@@ -29,7 +29,7 @@ class Sample(PhotoDataModule):
         Args:
             images: How many to draw.
             drawing_seed: Another seed, other images.
-            **kwargs: As in `PhotoDataModule`.
+            **kwargs: The options of `PhotoDataModule`.
         """
         super().__init__(**kwargs)
         self.images = images

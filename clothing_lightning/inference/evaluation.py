@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clothing_lightning.data.dataset import usable_cores
 from clothing_lightning.data.inspection import inspect_images
 from clothing_lightning.data.label_mapping import LabelMapping, map_labels
 from clothing_lightning.data.locations import data_folder
@@ -18,8 +19,6 @@ from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import DataError, DatasetNotFoundError, ImageError
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.tracking.read import StoredRun
-
-_WORKERS = 4  # processes that inspect images
 
 
 @dataclass
@@ -103,7 +102,7 @@ def images_of_run(
     manifest = read_manifest(run)
     rows = manifest if split == "all" else manifest[manifest["split"] == split]
     folder = _root(run, root)
-    inspection = inspect_images(folder, list(rows["path"]), workers=_WORKERS)
+    inspection = inspect_images(folder, list(rows["path"]), workers=usable_cores())
     inspection = inspection.set_index(rows["path"])
     unreadable = _unreadable(inspection)
     hashes = inspection["sha256"].to_numpy()

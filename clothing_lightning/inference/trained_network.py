@@ -1,6 +1,5 @@
 """A trained network with all that a prediction needs, and nothing of its training."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from clothing_lightning.data.augmentation import Pipeline
-from clothing_lightning.data.dataset import UnlabelledPhotos
+from clothing_lightning.data.dataset import UnlabelledPhotos, usable_cores
 from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.errors import ImageError
 from clothing_lightning.models.backbones import create_backbone, input_size_of
@@ -115,7 +114,7 @@ def _worker_count(batches: int) -> int:
     """Return how many processes read, none where starting them takes longer."""
     if batches <= _BATCHES_WITHOUT_WORKERS:
         return 0
-    return min(os.cpu_count() or 1, batches, _MAX_WORKERS)
+    return min(usable_cores(), batches, _MAX_WORKERS)
 
 
 def build_network(

@@ -51,7 +51,7 @@ class Metric:
 
     Attributes:
         label: Heading of its column in tables.
-        definition: Its line in the report of one evaluation.
+        definition: The line that explains it in the report of one evaluation.
         compute: Function that gives its value; None if it takes more than counts.
         higher_is_better: Whether the best value is the highest one.
         tables: Where it is shown. It is logged anyway.

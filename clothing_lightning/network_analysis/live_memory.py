@@ -15,8 +15,10 @@ class LiveMemory:
         self.peak = self.now = 0
         self.users: dict[int, int] = {}
 
+    # torch has no public name for the identity of a storage without memory, `_cdata`.
+
     def leave_out(self, tensors: list[Tensor]) -> None:
-        """Not to count views of these, such as a weight in another shape."""
+        """Leave these tensors and their views out of the count."""
         for tensor in tensors:
             self.users.setdefault(tensor.untyped_storage()._cdata, 1)
 

@@ -160,8 +160,8 @@ def narrowed(
         field: Field of the whole tensor.
         index: The dimension.
         start: First entry.
-        entries: How many are kept.
-        step: From one to the next.
+        entries: Number of entries that are kept.
+        step: Distance from one kept entry to the next.
 
     Raises:
         LayoutError: If it cuts through a product of positions.

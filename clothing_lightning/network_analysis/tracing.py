@@ -180,6 +180,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        # Operations have no public name for their schema.
         name = func._schema.name.partition("::")[2]
         if not name.startswith("_"):
             name = name.removesuffix("_")

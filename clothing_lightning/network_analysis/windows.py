@@ -135,7 +135,7 @@ def patterned(
 
     Args:
         first: Lowest index that each position of a period sees.
-        last: Highest.
+        last: Highest index that each position of a period sees.
         step: How far both move in a period.
     """
     period = len(first)

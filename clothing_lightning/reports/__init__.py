@@ -1,1 +1,1 @@
-"""Figures and pages made from what the analysis returns."""
+"""Figures, pages and lines on the terminal about one data set, network or run."""

@@ -33,8 +33,8 @@ def class_counts_figure(
     names = [style.shortened(str(name), _NAME_COLUMNS) for name in counts.index]
     numbers = {"images": [f"{total:,.0f}" for total in counts.sum(axis=1)]}
     if weights is not None:
-        found = weights.reindex(counts.index)
-        numbers["weight"] = ["-" if np.isnan(w) else f"{w:.2f}" for w in found]
+        of_classes = weights.reindex(counts.index)
+        numbers["weight"] = ["-" if np.isnan(w) else f"{w:.2f}" for w in of_classes]
 
     figure, axes = _canvas(names, len(numbers))
     _draw_bars(axes, counts)

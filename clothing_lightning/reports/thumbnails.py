@@ -38,7 +38,7 @@ def confused_pairs_figure(
     cannot be read is a box that says so.
 
     Args:
-        pairs: As ``analysis.classification.confused_pairs`` returns them.
+        pairs: The table that ``classification_report.confused_pairs`` returns.
         predictions: The table that the pairs were counted in.
         root: Folder that ``path`` is relative to.
     """
@@ -77,7 +77,7 @@ def mistakes_figure(mistakes: pd.DataFrame, root: Path) -> Figure:
     A photo that cannot be read is a box that says so.
 
     Args:
-        mistakes: As ``analysis.classification.confident_mistakes`` returns them.
+        mistakes: The table of ``classification_report.confident_mistakes``.
         root: Folder that ``path`` is relative to.
     """
     if mistakes.empty:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-GROUP_TAG = "series"
+GROUP_TAG = "series"  # the name that stored runs have
 EVALUATES_TAG = "evaluates"  # of a run that tests the network of another
 COMPARES_TAG = "compares"  # of a run that keeps a comparison of others
 CHECKPOINT = "checkpoint"  # parameter of a run that tests another than the best one
@@ -41,7 +41,7 @@ class StoredRun:
 
     Attributes:
         run_id: MLflow's id.
-        name: As shown in the UI.
+        name: The name of the run, as the UI shows it.
         status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
         tags: Facts about the run that are no settings.
         metrics: The last value of each metric.

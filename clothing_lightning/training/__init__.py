@@ -1,1 +1,1 @@
-"""What happens around the steps: schedules, callbacks, interruption, memory."""
+"""The training of a model: the fit loop, its callbacks, groups of runs."""

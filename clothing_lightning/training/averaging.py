@@ -37,10 +37,10 @@ class WarmEMA(WeightAveraging):
         """Average of one parameter after a step.
 
         Args:
-            averaged: Before it.
+            averaged: The averaged parameter before this step.
             current: The parameter now, of the same shape.
             count: Number of steps averaged so far, 0-dimensional.
         """
-        # Without asking a GPU for the number.
+        # A tensor, since reading the number would wait for the GPU.
         decay = torch.as_tensor((1 + count) / (10 + count)).clamp(max=self.decay)
         return decay * averaged + (1 - decay) * current

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clothing_lightning.tracking.groups import member_tags, start_group
 
-VARIABLE = "CLOTHING_SERIES"
+VARIABLE = "CLOTHING_RUN_GROUP"  # the environment's, with the path of the file
 VARIATION_TAG = "variation"
 
 

@@ -57,7 +57,7 @@ def test_photos_are_predicted_alike_in_batches_of_any_size(
 
 
 def test_few_photos_start_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setattr(trained_network, "usable_cores", lambda: 16)
     batches = (0, 1, trained_network._BATCHES_WITHOUT_WORKERS)
     assert [trained_network._worker_count(n) for n in batches] == [0, 0, 0]
     assert trained_network._worker_count(100) == 8

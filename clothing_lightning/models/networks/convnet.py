@@ -143,9 +143,9 @@ def build(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     """Build a `ConvNet` of three stages as timm builds its networks.
 
     Args:
-        name: As it is registered.
+        name: Name under which the network is registered.
         pretrained: Whether to load the weights of its cfg.
-        options: Those of `ConvNet` or of timm.
+        options: Options of `ConvNet` or of timm.
     """
     features = {"flatten_sequential": True, "out_indices": (0, 1, 2)}
     network: nn.Module = build_model_with_cfg(

@@ -22,9 +22,10 @@ class Call:
     """One operation.
 
     Attributes:
-        name: Without overload, and without the underscore of in-place variants.
-        arguments: By the names in the operation's schema, defaults filled in.
-        output: What it returned.
+        name: Name of the operation without overload, and without the underscore of
+            in-place variants.
+        arguments: Its arguments by the names in its schema, with defaults filled in.
+        output: What the operation returned.
         fields: What those of its tensors see that depend on the image, by their id.
         meetings: Where it joins paths that are out of step.
         mixings: Positions that it sums over, as attention and global pools do.
@@ -73,7 +74,7 @@ class Call:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the output, or the first of several."""
+        """Shape of the output, or of the first of several."""
         return tuple(self.result.shape)
 
     def summed(self, indices: list[int], source: Field | None = None) -> Field:
@@ -121,7 +122,7 @@ ATTENTION = (
     "_scaled_dot_product_efficient_attention",
     "_scaled_dot_product_attention_math",
 )
-# Which torch, or an older version of it, does not tag as what they are.
+# Elementwise operations that some versions of torch do not tag as such.
 UNTAGGED = (
     *("hardswish", "hardtanh", "leaky_relu", "elu", "prelu", "log_sigmoid"),
     *("where", "floor_divide", "masked_fill"),
