@@ -49,16 +49,18 @@ def stop_in_second_run(words: list[str]) -> str:
     """Run ``fit``, send SIGTERM in its second run, and return what it says then."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-m", "clothing_lightning.fit", *words]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    seen = 0
-    for line in process.stdout:
-        seen += line.startswith("Run tiny, ")
-        if seen == 2:
-            break
-    process.send_signal(signal.SIGTERM)
-    rest = process.stdout.read()
-    assert process.wait() == 130
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        seen = 0
+        for line in process.stdout:
+            seen += line.startswith("Run tiny, ")
+            if seen == 2:
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        assert process.wait() == 130
     return rest
 
 
