@@ -9,12 +9,16 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 # Okabe and Ito, "Color Universal Design", 2008: told apart by colour-blind readers.
 BLUE = "#0072B2"
@@ -45,6 +49,7 @@ _FALLBACK_FONTS = (
     "Arial Unicode MS",
 )
 _EM_PER_COLUMN = 0.62
+_NO_GLYPH = "Glyph .* missing from"
 
 
 def shortened(name: str, limit: int) -> str:
@@ -105,9 +110,18 @@ def message_figure(sentence: str) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of its suffix; what no font has becomes a box."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message=_NO_GLYPH)
         options = {"quality": 85} if path.suffix == ".jpg" else {}
         figure.savefig(path, dpi=DPI, facecolor="white", pil_kwargs=options)
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """Draw a figure as ``[height, width, 3]``; what no font has becomes a box."""
+    canvas: Any = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=_NO_GLYPH)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]
 
 
 def _columns(text: str) -> int:

@@ -9,13 +9,14 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from numpy.typing import NDArray
 
 from clothing_lightning.metrics.classification_report import confusion_matrix
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.models.description import ARTIFACT
 from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.confusion import confusion_figure
+from clothing_lightning.reports.style import pixels
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.training.network_report import keep_first_field
 
@@ -132,10 +133,6 @@ class RecordPredictions(Callback):
         self.run.publish(file)
 
 
-def _draw(predictions: pd.DataFrame) -> np.ndarray[Any, Any]:
-    figure = confusion_figure(
-        confusion_matrix(predictions), normalise=True, title="Validation"
-    )
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3]
+def _draw(predictions: pd.DataFrame) -> NDArray[np.uint8]:
+    matrix = confusion_matrix(predictions)
+    return pixels(confusion_figure(matrix, normalise=True, title="Validation"))

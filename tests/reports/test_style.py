@@ -36,11 +36,12 @@ def test_estimated_width_is_not_below_the_drawn_width() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_any_class_name_can_be_saved(tmp_path: Path) -> None:
+def test_any_class_name_can_be_drawn_and_saved(tmp_path: Path) -> None:
     figure = style.message_figure("N/A ₤ 日本 $\\frac{1$ a_b % \U0001f457")
     style.save(figure, tmp_path / "name.png")
     with Image.open(tmp_path / "name.png") as image:
         assert image.width > 400
+    assert style.pixels(figure).shape[2] == 3
 
 
 def test_message_figure_holds_the_sentence() -> None:
