@@ -249,7 +249,8 @@ def title_and_text(folder: str) -> tuple[str, str]:
     if folder == DOORS:
         return DOORS, " · ".join(front_doors())
     module = ast.parse((ROOT / PACKAGE / folder / "__init__.py").read_text("utf-8"))
-    return f"{folder}/", (ast.get_docstring(module) or "").partition("\n")[0]
+    first_line = (ast.get_docstring(module) or "").partition("\n")[0]
+    return f"{folder}/", first_line.replace("`", "")
 
 
 def drawing(imports: Iterable[Arrow]) -> str:
