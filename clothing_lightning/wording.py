@@ -48,3 +48,15 @@ def on_machine(device: str, threads: int | None) -> str:
 def joined(names: Sequence[str]) -> str:
     """``a, b and c``; empty if there is none."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def printable(text: str) -> str:
+    """Replace characters that would move a terminal's cursor or cannot be written."""
+    return "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines."""
+    return "\n".join(map(printable, text.split("\n")))

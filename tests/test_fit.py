@@ -241,6 +241,48 @@ def test_changed_parameters_are_told_and_logged_when_resuming(
     assert stored.hyperparameters["trainer.max_epochs"] == "2"
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--model.init_args.optimizer.init_args.lr=0.5", "--model.init_args.layer_decay=1"],
+)
+def test_a_resumed_run_keeps_its_optimizer(
+    option: str, experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit.main([str(experiment), "--trainer.max_epochs", "1"]) == 0
+    assert fit.main(["--resume", "tiny", "--trainer.max_epochs", "2", option]) == 2
+    assert "goes on with the optimizer of its checkpoint" in capsys.readouterr().err
+    assert only_run().info.status == "FINISHED"
+
+
+def test_a_run_that_cannot_be_continued_stays_as_it_was(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit.main([str(experiment), "--trainer.max_epochs", "1"]) == 0
+    before = only_run()
+    last = folder_of(before) / "checkpoints" / "last.ckpt"
+    content = last.read_bytes()
+    last.write_bytes(b"damaged")
+    assert fit.main(["--resume", "tiny", "--trainer.max_epochs", "2"]) == 2
+    assert "last.ckpt': is damaged" in capsys.readouterr().err
+    run = only_run()
+    assert (run.info.status, run.data.tags) == ("FINISHED", before.data.tags)
+    assert not list((folder_of(run) / "config").glob("resumed-*"))
+    last.write_bytes(content)
+    assert fit.main(["--resume", "tiny", "--trainer.max_epochs", "2"]) == 0
+    assert steps(only_run(), "val/loss") == [0, 1]
+
+
+def test_the_name_of_a_run_is_no_markup(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "[/x] [red]dress\x1b[2J"
+    words = [str(experiment), "--trainer.max_epochs=1", f"--run.name={name}"]
+    assert fit.main(words) == 0
+    output = capsys.readouterr().out
+    assert "[/x] [red]dress\N{REPLACEMENT CHARACTER}[2J" in output
+    assert only_run().info.status == "FINISHED"
+
+
 def test_other_loggers_work_beside_mlflow(experiment: Path) -> None:
     Path("loggers.yaml").write_text(
         "trainer:\n  max_epochs: 1\n  logger:\n"
@@ -255,10 +297,9 @@ def test_other_loggers_work_beside_mlflow(experiment: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            ["--trainer.logger", "true"],
-            "trainer.logger is true. MLflow keeps every",
-        ),
+        (["--trainer.logger=true"], "trainer.logger is true. MLflow keeps every"),
+        (["--trainer.logger=WandbLogger"], "trainer.logger: cannot be used ("),
+        (["--trainer.devices=-3"], "trainer: `devices` selected with"),
         (["--trainer.max_epochs", "0"], "trainer.max_epochs is 0. The least is 1"),
         (["--trainer.max_epochs", "-2"], "trainer.max_epochs is -2. The least is 1"),
         (["--trainer.max_steps", "0"], "trainer.max_steps is 0. The least is 1"),

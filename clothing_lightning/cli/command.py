@@ -16,7 +16,7 @@ from clothing_lightning.errors import (
     StorageError,
     user_error_behind,
 )
-from clothing_lightning.wording import closest
+from clothing_lightning.wording import closest, printable_lines
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -93,7 +93,7 @@ def run_command(
         if mistake is None:
             raise
         sys.stdout.flush()
-        sys.stderr.write(f"\nerror: {mistake}\n")
+        sys.stderr.write(f"\nerror: {printable_lines(str(mistake))}\n")
         return EXIT_USER_ERROR
 
 

@@ -1,5 +1,6 @@
 """From the words of a command line to data, model and trainer, by LightningCLI."""
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -90,6 +91,13 @@ class ExperimentCLI(LightningCLI):
             super().instantiate_classes()
         except MisconfigurationException as err:
             raise ConfigError(f"the experiment does not hold: {err}") from err
+        except Exception as err:
+            if not _raised_by_a_logger(err):
+                raise
+            raise ConfigError(
+                f"trainer.logger: cannot be used ({' '.join(str(err).split())[:300]}). "
+                "Install what it needs, or leave it out: MLflow keeps every run."
+            ) from err
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Do nothing: `build_trainer` builds the trainer later."""
@@ -124,7 +132,7 @@ class ExperimentCLI(LightningCLI):
             )
         except MisconfigurationException as err:
             raise ConfigError(f"the experiment does not hold: {err}") from err
-        except ValueError as err:
+        except (TypeError, ValueError) as err:
             raise ConfigError(f"trainer: {err}") from err
 
     def experiment(self, arguments: Arguments) -> Experiment:
@@ -188,6 +196,17 @@ class ExperimentCLI(LightningCLI):
                 f"model.init_args.{attribute}",
                 apply_on="instantiate",
             )
+
+
+def _raised_by_a_logger(err: BaseException | None) -> bool:
+    """Whether a logger of Lightning's could not be built, for want of its package."""
+    while err is not None:
+        frames = traceback.walk_tb(err.__traceback__)
+        names = [str(frame.f_globals.get("__name__")) for frame, _ in frames]
+        if any(name.startswith("lightning.pytorch.loggers.") for name in names):
+            return True
+        err = err.__cause__ or err.__context__
+    return False
 
 
 def _as_list(value: Any) -> list[Any]:

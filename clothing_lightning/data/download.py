@@ -42,8 +42,8 @@ class Archive:
         """Download the file into a folder, unless it is there.
 
         A file that is there is checked as a fetched one is, and never replaced: by
-        its checksum; where none is known, by the size that the server tells; where
-        the server tells none, by being a zip archive, whose end holds its directory.
+        its checksum; where none is known, by the size that the server tells, if it
+        tells one, and by being a zip archive, whose end holds its directory.
 
         Args:
             folder: The folder to write to; it is made if need be.
@@ -99,11 +99,10 @@ class Archive:
                 actual = hashlib.file_digest(content, "sha256").hexdigest()
             if actual != self.sha256.lower():
                 return f"SHA-256 is {actual}, expected {self.sha256}"
-        elif size is None:
-            if not zipfile.is_zipfile(file):
-                return "is no zip archive, or was cut short"
-        elif (actual_size := file.stat().st_size) != size:
+        elif size is not None and (actual_size := file.stat().st_size) != size:
             return f"size in bytes is {actual_size}, expected {size}"
+        elif not zipfile.is_zipfile(file):
+            return "is no zip archive, or was cut short"
         return ""
 
     def _receive(self, part: Path, timeout_s: float) -> None:
@@ -156,6 +155,11 @@ def _response(url: str, timeout_s: float) -> Iterator[HTTPResponse]:
     opener.addheaders = [("User-Agent", "clothing_lightning")]
     try:
         with cast(HTTPResponse, opener.open(url, timeout=timeout_s)) as response:
+            if response.status != 200 or response.headers["Content-Encoding"]:
+                raise DownloadError(
+                    f"{url}: the server answers with {response.status} and not with "
+                    "the file itself. Download it by hand."
+                )
             yield response
     except HTTPError as err:
         err.close()

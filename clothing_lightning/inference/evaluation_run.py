@@ -117,11 +117,11 @@ def evaluate(request: Request, data: PhotoDataModule | None) -> None:
         raise
     writer.finish("FINISHED")
     _show(run, model, evaluation)
-    say(escape(f"run       {writer.name}  {writer.run_id}"))
-    say(escape(f"files     {writer.folder}"))
+    say(f"run       {writer.name}  {writer.run_id}")
+    say(f"files     {writer.folder}")
     say(f"browse    {where_to_browse()}")
     words = shlex.join(["--experiment", experiment])
-    say(escape(f"compare   python -m clothing_lightning.compare {words}"))
+    say(f"compare   python -m clothing_lightning.compare {words}")
 
 
 def _images(
@@ -248,14 +248,14 @@ def _show(run: StoredRun | None, model: TrainedNetwork, evaluation: Evaluation) 
     """Print what was evaluated, and the results."""
     images, about = evaluation.image_set, model.description
     name = run.name if run else about.run_name
-    say(escape(f"{name} ({about.run_id[:8]}) on {images.name}, {images.split}"))
+    say(f"{name} ({about.run_id[:8]}) on {images.name}, {images.split}")
     if run is None:
         warn(
             f"the run that trained it is not in {escape(shown_uri())}, so which of "
             "these images it has learnt from is unknown; none is left out."
         )
     for remark in _remarks(evaluation):
-        warn(escape(remark))
+        warn(remark)
     show_table(results_table(evaluation.predictions, images.split))
     if run is not None and images.from_run:
         for line in _agreement_with_stored(run, model, evaluation):

@@ -1,6 +1,7 @@
 """What the checkpoint of a network says besides its weights, as plain values."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import NoneType
@@ -17,7 +18,8 @@ FORMAT_VERSION = 1
 """Version of the description's format, which changes when older readers would fail."""
 
 _MAX_CLASSES = 100_000
-_MAX_SIZE_PX = 10_000
+_MAX_NAME = 500  # characters
+_MAX_SIZE_PX = 4096
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class NetworkDescription:
                 format is newer than this software.
         """
         _require_types(values, {"format_version": int, "software_version": str})
+        _require_range("format_version", values["format_version"], 1, math.inf)
         if values["format_version"] > FORMAT_VERSION:
             raise ValueError(
                 f"it has format {values['format_version']}, of version "
@@ -78,10 +81,12 @@ class NetworkDescription:
             )
         _require_types(values, _TYPES)
         names, size = values["class_names"], values["image_size"]
-        if not 0 < len(names) <= _MAX_CLASSES or {type(name) for name in names} != {
-            str
-        }:
+        if not 0 < len(names) <= _MAX_CLASSES or any(map(_is_no_name, names)):
             raise ValueError(f"class_names are not 1 to {_MAX_CLASSES:,} names")
+        if len(set(names)) < len(names):
+            raise ValueError("a name is twice among class_names")
+        if any(_is_no_text(values[key]) for key in ("backbone", "run_id", "run_name")):
+            raise ValueError("a name holds what is no text")
         if size is not None:
             _require_range("image_size", size, 1, _MAX_SIZE_PX)
         if values["in_chans"] not in (None, 1, 3):
@@ -122,13 +127,25 @@ def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
     return Preprocessing(values["image_size"], mean, std, values["crop_pct"])
 
 
+def _is_no_name(name: Any) -> bool:
+    return (
+        not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or _is_no_text(name)
+    )
+
+
+def _is_no_text(name: str) -> bool:
+    """Whether a name holds half a character, which no file can be written with."""
+    return any("\ud800" <= char <= "\udfff" for char in name)
+
+
 def _require_types(values: Any, types: Mapping[str, type | tuple[type, ...]]) -> None:
     if not isinstance(values, dict):
         raise ValueError(f"a {type(values).__name__} stands in place of named values")
     for key, wanted in types.items():
         if key not in values:
             raise ValueError(f"{key} is missing")
-        if not isinstance(values[key], wanted):
+        is_bool = isinstance(values[key], bool) and wanted is not bool
+        if is_bool or not isinstance(values[key], wanted):
             raise ValueError(f"{key} is a {type(values[key]).__name__}")
 
 

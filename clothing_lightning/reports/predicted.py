@@ -20,7 +20,7 @@ from clothing_lightning.reports.contact_sheet import (
     contact_sheet,
 )
 from clothing_lightning.reports.style import save
-from clothing_lightning.wording import counted
+from clothing_lightning.wording import counted, printable
 
 MOST_PAGES = 25
 
@@ -76,13 +76,6 @@ def _common_folder(paths: Sequence[Path]) -> Path | None:
         return None
     common = Path(os.path.commonpath(folders))
     return None if common in (Path(), Path("/")) else common
-
-
-def printable(text: str) -> str:
-    """Replace characters that would move a terminal's cursor or cannot be written."""
-    return "".join(
-        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
 
 
 def json_text(

@@ -47,11 +47,12 @@ def resumed_tags(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str,
         By ``resumed.<parameter>`` the new value of each that differs; an empty value
         for one that is no longer set.
     """
-    after = {name: now.get(name, "")[:MAX_PARAM_CHARACTERS] for name in before}
+    names = before.keys() | now.keys()
+    after = {name: now.get(name, "")[:MAX_PARAM_CHARACTERS] for name in names}
     return {
         f"{RESUMED}{name}": value
         for name, value in after.items()
-        if value != before[name]
+        if value != before.get(name, "")
     }
 
 

@@ -216,8 +216,8 @@ def create_run(experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
         return store.create_run(place, run_name=name, tags=dict(tags))
     except MlflowException as err:
         raise StorageError(
-            f"MLflow: no run can be started in '{uri}' ({first_line(err)}). Free some "
-            "space, make it writable, or set MLFLOW_TRACKING_URI."
+            f"MLflow: no run can be started in '{shown_uri()}' ({first_line(err)}). "
+            "Free some space, make it writable, or set MLFLOW_TRACKING_URI."
         ) from err
 
 

@@ -1,6 +1,7 @@
 """The callback that keeps predictions and draws the confusion matrix as it develops."""
 
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -31,10 +32,14 @@ class RecordPredictions(Callback):
         run: The run that is written; None on all devices but the first.
         stage: The name of the next test: ``test`` or ``test_last``.
         network: The report on the network of a new run; None if there is none.
+        at_start: Called when the training begins, with its checkpoint restored.
+        started: Whether the training has begun.
     """
 
     run: RunWriter | None = None
     network: NetworkReport | None = None
+    at_start: Callable[[], None] | None = None
+    started = False
 
     def __init__(self, best: ModelCheckpoint) -> None:
         """Keep nothing yet.
@@ -48,6 +53,9 @@ class RecordPredictions(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a checkpoint at once, so that a run can be continued from anywhere."""
+        self.started = True
+        if self.at_start is not None:
+            self.at_start()
         if self.best.dirpath and trainer.global_step == 0:
             trainer.save_checkpoint(f"{self.best.dirpath}/last.ckpt")
             model = cast("ClothingClassifier", pl_module)

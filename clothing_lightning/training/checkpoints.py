@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from clothing_lightning.errors import RunError
+
 
 class WholeCheckpointIO(TorchCheckpointIO):
     """Writes beside the old checkpoint and then takes its place.
@@ -26,3 +28,19 @@ class WholeCheckpointIO(TorchCheckpointIO):
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
+
+
+def require_readable(checkpoint: Path) -> None:
+    """Refuse a damaged checkpoint before anything is changed for its sake.
+
+    Raises:
+        RunError: If the file cannot be read, or holds more than tensors and plain
+            values.
+    """
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as err:  # unpickling garbage raises whatever it trips over
+        raise RunError(
+            f"'{checkpoint}': is damaged, so that the run cannot go on from it. Restore "
+            "the file, or start a new run."
+        ) from err

@@ -3,8 +3,9 @@
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -18,7 +19,7 @@ from clothing_lightning.tracking.logger import RunLogger
 from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.tracking.run import RunWriter, Status
 from clothing_lightning.training.callbacks import RecordPredictions
-from clothing_lightning.training.checkpoints import WholeCheckpointIO
+from clothing_lightning.training.checkpoints import WholeCheckpointIO, require_readable
 from clothing_lightning.training.experiment import Experiment
 from clothing_lightning.training.failures import explained
 from clothing_lightning.training.interruption import TermSignal, interrupt
@@ -31,7 +32,7 @@ from clothing_lightning.training.messages import (
     show_run,
 )
 from clothing_lightning.training.run_reports import stored_predictions, write_reports
-from clothing_lightning.training.starting import start_run
+from clothing_lightning.training.starting import record_resumption, start_run
 
 BuildTrainer = Callable[[Sequence[Callback], Logger, CheckpointIO], Trainer]
 """Function from our callbacks, logger and writer of checkpoints to the trainer."""
@@ -65,24 +66,30 @@ def fit(
     if experiment.show_progress:
         callbacks.append(Progress())
     trainer = build_trainer(callbacks, logger, WholeCheckpointIO())
-    resumed_from = str(stored_run.last_checkpoint()) if stored_run else None
+    resumed_from = stored_run.last_checkpoint() if stored_run else None
+    if resumed_from is not None:
+        require_readable(resumed_from)
     run = None
     if trainer.is_global_zero:
         device = trainer.strategy.root_device
         run, recorder.network = start_run(experiment, device, stored_run)
         recorder.run = logger.run = run
+        if stored_run is not None:
+            recorder.at_start = partial(
+                record_resumption, run, experiment, device, stored_run
+            )
         folder = str(run.folder / "checkpoints")
         experiment.checkpoint.dirpath = last.dirpath = folder
     try:
         _train_and_test(experiment, trainer, recorder, logger, resumed_from)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         if run is not None:
-            _finish(run, "KILLED")
+            _finish(run, _ended("KILLED", recorder, stored_run))
             show_interrupted(run, trainer.current_epoch)
         return "KILLED"
     except BaseException as err:
         if run is not None:
-            _finish(run, "FAILED")
+            _finish(run, _ended("FAILED", recorder, stored_run))
         raise explained(err, experiment, run) from err
     if run is not None:
         _finish(run, "FINISHED")
@@ -93,12 +100,27 @@ def fit(
     return "FINISHED"
 
 
+def _ended(
+    status: Status, recorder: RecordPredictions, stored_run: StoredRun | None
+) -> Status:
+    """The status of a run; one that could not be continued keeps the one that it had.
+
+    Args:
+        status: How the training ended.
+        recorder: Knows whether it had begun.
+        stored_run: The run as it was before it was continued.
+    """
+    if stored_run is None or recorder.started or stored_run.status == "RUNNING":
+        return status
+    return cast("Status", stored_run.status)
+
+
 def _train_and_test(
     experiment: Experiment,
     trainer: Trainer,
     recorder: RecordPredictions,
     logger: RunLogger,
-    resumed_from: str | None,
+    resumed_from: Path | None,
 ) -> None:
     model, data = experiment.model, experiment.data
     # Checkpoints that Lightning writes hold more than weights, but this one is ours.

@@ -7,7 +7,6 @@ import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from clothing_lightning.data.table import SPLITS, group_overlap
@@ -128,7 +127,7 @@ class PhaseAnnouncer(Callback):
         """Announce a phase that has begun: the module enters it after the callbacks."""
         model = cast("ClothingClassifier", pl_module)
         if model.phase != self.announced and model.phases != [Phase()]:
-            say(escape(describe(model)))
+            say(describe(model))
         self.announced = model.phase
 
 

@@ -17,7 +17,7 @@ import yaml
 from clothing_lightning import __version__
 from clothing_lightning.data.table import counts, digest, group_overlap
 from clothing_lightning.datamodules import PhotoDataModule
-from clothing_lightning.errors import DataError, UserError
+from clothing_lightning.errors import ConfigError, DataError, UserError
 from clothing_lightning.models.devices import device_name
 from clothing_lightning.network_analysis.complexity import NetworkReport
 from clothing_lightning.reports.class_balance import class_counts_figure
@@ -31,6 +31,7 @@ from clothing_lightning.training.failures import cannot_save
 from clothing_lightning.training.network_report import describe_network
 from clothing_lightning.training.run_group import RunGroup
 
+OF_THE_OPTIMIZER = ("model.optimizer", "model.layer_decay")
 NOT_PARAMS = ("run", "checkpoint.dirpath", "config")
 
 
@@ -51,9 +52,12 @@ def start_run(
     Raises:
         StorageError: If the run cannot be written.
         DataError: If a run is to be continued with other images.
+        ConfigError: If a run is to be continued with another optimizer.
     """
+    parameters = flat_parameters(yaml.safe_load(experiment.config))
     if stored_run is not None:
         _require_same_images(stored_run, experiment.data.split_digest)
+        _require_same_optimizer(stored_run, parameters)
         if stored_run.status == "RUNNING":
             warn(
                 f"{stored_run.name} is marked RUNNING. If another process still works "
@@ -66,9 +70,11 @@ def start_run(
         stored_run.run_id if stored_run else None,
         group.join(experiment.experiment, name) if group else {},
     )
-    say(f"Run {run.name} ({run.run_id}) in {run.folder}")
     try:
-        return run, _record_start(run, experiment, device, stored_run)
+        say(f"Run {run.name} ({run.run_id}) in {run.folder}")
+        if stored_run is not None:
+            return run, None
+        return run, _record_start(run, experiment, device, parameters)
     except BaseException as err:
         run.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
         if isinstance(err, OSError) and not isinstance(err, UserError):
@@ -80,27 +86,55 @@ def _record_start(
     run: RunWriter,
     experiment: Experiment,
     device: torch.device,
-    stored_run: StoredRun | None,
+    parameters: Mapping[str, str],
 ) -> NetworkReport | None:
     data, network = experiment.data, experiment.model.network
-    parameters = flat_parameters(yaml.safe_load(experiment.config))
-    changed = run.log_params(parameters)
-    for key, (before, now) in changed.items():
-        warn(f"Continuing with {key} = {now}; the run began with {before}.")
+    run.log_params(parameters)
     run.set_tags(tags(data, device) | content_tags(parameters) | experiment.tags)
     state = network.state_dict().values()
     size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state)
     count = sum(parameter.numel() for parameter in network.parameters())
     run.log_results({"model/params": count, "model/size_mb": size_bytes / 1e6})
-    if stored_run is not None:
-        run.set_tags(resumed_tags(stored_run.hyperparameters, parameters))
-        file = run.folder / "config" / f"resumed-{stored_run.times_resumed + 1}.yaml"
-        _write(file, experiment.config)
-        run.publish(file)
-        return None
     _write_config(run, experiment.config, experiment.command)
     _write_data(run, data, experiment.model.class_weights)
     return describe_network(run, experiment.model, data)
+
+
+def record_resumption(
+    run: RunWriter, experiment: Experiment, device: torch.device, stored_run: StoredRun
+) -> None:
+    """Record with what settings a run goes on, once its checkpoint is restored.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    parameters = flat_parameters(yaml.safe_load(experiment.config))
+    for key, (before, now) in run.log_params(parameters).items():
+        warn(f"Continuing with {key} = {now}; the run began with {before}.")
+    run.set_tags(
+        tags(experiment.data, device)
+        | content_tags(parameters)
+        | resumed_tags(stored_run.hyperparameters, parameters)
+        | experiment.tags
+    )
+    file = run.folder / "config" / f"resumed-{stored_run.times_resumed + 1}.yaml"
+    _write(file, experiment.config)
+    run.publish(file)
+
+
+def _require_same_optimizer(
+    stored_run: StoredRun, parameters: Mapping[str, str]
+) -> None:
+    """Refuse settings that the state of the optimizer would silently overrule."""
+    before = stored_run.hyperparameters
+    for key in before.keys() | parameters.keys():
+        then, now = before.get(key, "unset"), parameters.get(key, "unset")
+        if key.startswith(OF_THE_OPTIMIZER) and then != now:
+            raise ConfigError(
+                f"{key} is {now}, but run {stored_run.name} has {then}: it goes on "
+                "with the optimizer of its checkpoint. Leave the option out, or start "
+                "a new run."
+            )
 
 
 def _require_same_images(stored_run: StoredRun, digest_now: str) -> None:

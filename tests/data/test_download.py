@@ -57,6 +57,18 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
             end = b"" if self.path == "/chunked-broken" else b"0\r\n\r\n"
             self.send(b"%x\r\n%s\r\n" % (SIZE, CONTENT) + end)
+        elif self.path == "/page":
+            self.send_response(200)
+            self.send_header("Content-Length", "6")
+            self.send(b"<html>")
+        elif self.path == "/partial":
+            self.send_response(206)
+            self.send_header("Content-Length", "6")
+            self.send(CONTENT[:6])
+        elif self.path == "/packed":
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.send(CONTENT)
         else:
             self.send_error(404)
 
@@ -238,4 +250,20 @@ def test_full_disk_is_an_error_of_storage(server: str, tmp_path: Path) -> None:
     (tmp_path / "a.zip.part").symlink_to("/dev/full")
     with pytest.raises(StorageError, match=r"a\.zip.*No space left"):
         download(f"{server}/good", tmp_path / "a.zip", sha256=None)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("page", "is no zip archive, or was cut short"),
+        ("partial", "the server answers with 206 and not with the file itself"),
+        ("packed", "the server answers with 200 and not with the file itself"),
+    ],
+)
+def test_what_is_not_the_file_itself_is_not_kept(
+    page: str, message: str, server: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DownloadError, match=message):
+        download(f"{server}/{page}", tmp_path / "a.zip", sha256=None)
     assert files(tmp_path) == []
