@@ -41,6 +41,6 @@ def require_readable(checkpoint: Path) -> None:
         torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     except Exception as err:  # unpickling garbage raises whatever it trips over
         raise RunError(
-            f"'{checkpoint}': is damaged, so that the run cannot go on from it. Restore "
-            "the file, or start a new run."
+            f"'{checkpoint}': is damaged, so that the run cannot go on from it. "
+            "Restore the file, or start a new run."
         ) from err

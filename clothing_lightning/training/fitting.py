@@ -66,9 +66,7 @@ def fit(
     if experiment.show_progress:
         callbacks.append(Progress())
     trainer = build_trainer(callbacks, logger, WholeCheckpointIO())
-    resumed_from = stored_run.last_checkpoint() if stored_run else None
-    if resumed_from is not None:
-        require_readable(resumed_from)
+    resumed_from = _last_checkpoint(stored_run)
     run = None
     if trainer.is_global_zero:
         device = trainer.strategy.root_device
@@ -98,6 +96,15 @@ def fit(
             warn("drawn images, not photos.")
         show_run(run)
     return "FINISHED"
+
+
+def _last_checkpoint(stored_run: StoredRun | None) -> Path | None:
+    """The checkpoint from which a run is continued; None for a new run."""
+    if stored_run is None:
+        return None
+    checkpoint = stored_run.last_checkpoint()
+    require_readable(checkpoint)
+    return checkpoint
 
 
 def _ended(
