@@ -27,7 +27,8 @@ def describe_old_run(run: StoredRun) -> NetworkDescription:
         RunError: If a file of the run is missing, damaged or incomplete.
     """
     classes = run.artifact("data/class_counts.csv")
-    description = _describe(run.config, classes, run.tags.get("preprocessing"))
+    tag = run.tags.get("preprocessing")
+    description = _describe(f"run {run.label}", run.config, classes, tag)
     version = run.tags.get("version.clothing_lightning", "")
     return replace(
         description, run_id=run.run_id, run_name=run.name, software_version=version
@@ -44,11 +45,12 @@ def describe_old_artifacts(folder: Path) -> NetworkDescription:
     resumed = (folder / "config").glob("resumed-*.yaml")
     last = max(resumed, key=lambda file: (len(file.name), file.name), default=None)
     config = last or folder / "config" / "config.yaml"
-    return _describe(config, folder / "data" / "class_counts.csv", None)
+    classes = folder / "data" / "class_counts.csv"
+    return _describe(f"'{folder}'", config, classes, None)
 
 
 def _describe(
-    config_file: Path, class_counts: Path, preprocessing_tag: str | None
+    subject: str, config_file: Path, class_counts: Path, preprocessing_tag: str | None
 ) -> NetworkDescription:
     config, names = _read_config(config_file), _class_names(class_counts)
     try:
@@ -69,8 +71,8 @@ def _describe(
         )
     except (KeyError, TypeError, AttributeError) as err:
         raise RunError(
-            f"'{config_file}': the network of the run cannot be built from it "
-            f"({type(err).__name__}: {err}). Train it again with this software."
+            f"{subject}: its network cannot be built ({type(err).__name__}: {err}). "
+            "Train it again with this software."
         ) from err
 
 

@@ -168,8 +168,8 @@ def test_the_server_says_what_is_not_set(missing: str) -> None:
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        ([], "clothing_lightning.fit EXPERIMENT.yaml"),
-        (["--help"], "clothing_lightning.fit EXPERIMENT.yaml"),
+        ([], "python -m clothing_lightning.fit"),
+        (["--help"], "python -m clothing_lightning.fit"),
         (["fit", "--help"], "--resume RUN"),
     ],
 )

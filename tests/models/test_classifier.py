@@ -308,7 +308,7 @@ def test_every_stage_logs_the_metrics_of_the_contract() -> None:
     model = classifier(class_names=list("abcdef"), train_counts=[1] * 6)
     trainer = fit(model)
     names = ["loss", "loss_unweighted", "accuracy", "top3", "top5"]
-    names += ["macro_f1", "macro_f1_all", "balanced_accuracy"]
+    names += ["macro_f1", "macro_f1_all", "balanced_accuracy", "mcc"]
     expected = {f"{stage}/{name}" for stage in ("train", "val") for name in names}
     assert set(trainer.callback_metrics) == expected | {"train/loss_step", "lr"}
     (tested,) = trainer.test(model, loader(2), verbose=False)

@@ -31,7 +31,7 @@ EPOCHS = 3
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
     """A window so wide that no table leaves columns out."""
-    with chromium(tmp_path / "browser", (6000, 1600)) as browser:
+    with chromium(tmp_path / "browser", (7000, 1600)) as browser:
         yield browser
 
 
