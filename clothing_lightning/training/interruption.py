@@ -4,6 +4,7 @@ import signal
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 
 def interrupt(signum: int, frame: Any) -> None:
@@ -40,6 +41,22 @@ class TermSignal(Callback):
 
     on_validation_batch_start = on_test_batch_start = on_train_batch_start
     on_train_end = on_test_end = on_train_batch_start
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Hide the processes of the other devices from Lightning's observer.
+
+        It looks every five seconds, and kills this process once one of them is gone.
+        Lightning ends them after an interrupt, and on a busy machine to record that the
+        run was stopped takes longer.
+        """
+        launcher = trainer.strategy.launcher
+        interrupted = isinstance(exception, KeyboardInterrupt)
+        if interrupted and isinstance(launcher, _SubprocessScriptLauncher):
+            observed = launcher.procs
+            launcher.procs = observed.copy()
+            observed.clear()
 
     def _receive(self, signum: int, frame: Any) -> None:
         if self.received:  # who asks twice does not want to wait for a batch

@@ -1,8 +1,12 @@
 import signal
+import subprocess
 from collections.abc import Iterator
 from unittest.mock import Mock
 
 import pytest
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.strategies.launchers import subprocess_script
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from clothing_lightning.training.interruption import TermSignal
 
@@ -46,3 +50,30 @@ def test_second_sigterm_does_not_wait(callback: TermSignal) -> None:
     signal.raise_signal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), None), (ValueError(), -signal.SIGKILL)]
+)
+def test_the_end_of_other_devices_after_an_interrupt_ends_nothing_else(
+    error: BaseException, status: int | None
+) -> None:
+    with (
+        subprocess.Popen(["sleep", "60"]) as first,
+        subprocess.Popen(["sleep", "60"]) as other,
+    ):
+        launcher = _SubprocessScriptLauncher(LightningEnvironment(), 2, 1)
+        launcher.procs = [other]
+        observer = subprocess_script._ChildProcessObserver(first.pid, launcher.procs)
+        trainer = Mock(strategy=Mock(launcher=launcher))
+        TermSignal().on_exception(trainer, Mock(), error)
+        for process in launcher.procs:
+            process.kill()
+            process.wait()
+        assert observer._run()
+        try:
+            ended = first.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            ended = None
+        first.kill()
+    assert ended == status
