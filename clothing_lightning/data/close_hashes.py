@@ -14,13 +14,12 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
 
-NOTHING = np.uint64(0)
 _BANDS, _BAND_BITS = 4, 16
 _AT_ONCE = 1 << 20  # pairs; bounds the memory to some 100 MB
 _KEPT = 1 << 20
 
 
-def close_pairs(hashes: Hashes, radius: int, turned: np.uint64 = NOTHING) -> Indices:
+def close_pairs(hashes: Hashes, radius: int, turned: int = 0) -> Indices:
     """Find all pairs of hashes that differ in few bits.
 
     Args:
@@ -35,10 +34,10 @@ def close_pairs(hashes: Hashes, radius: int, turned: np.uint64 = NOTHING) -> Ind
     """
     closest = np.empty((0, 3), dtype=np.int64)
     for band in range(_BANDS):
-        shift = np.uint64(_BAND_BITS * (_BANDS - 1 - band))
+        shift = _BAND_BITS * (_BANDS - 1 - band)
         keys = (hashes >> shift).astype(np.int64) & 0xFFFF
         order = np.argsort(keys, kind="stable")
-        turned_key = int(turned >> shift) & 0xFFFF
+        turned_key = turned >> shift & 0xFFFF
         # Photos differ the least in the first band, the lowest frequencies: where the
         # radius cannot be shared out evenly, that one is searched the least.
         masks = _masks((radius - _BANDS + 1 + band) // _BANDS)

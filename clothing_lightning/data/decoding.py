@@ -13,9 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.ExifTags import Base as ExifTag
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -44,17 +43,6 @@ _READERS: tuple[tuple[bytes, Callable[[IO[bytes]], ImageFile.ImageFile]], ...] =
 )
 _FORMATS = "JPEG, PNG, WEBP, BMP, GIF or TIFF"
 
-# What undoes each EXIF orientation; 1 is upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Decode an image file.
@@ -79,7 +67,8 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
             image = _open(path, stream)
             _check_size(path, image)
             image.load()
-            return np.asarray(_upright(_rgb(path, image), image))
+            _turn_upright(image)
+            return np.asarray(_rgb(path, image))
     except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError as err:
@@ -150,12 +139,11 @@ def _rgb(path: Path, image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _upright(photo: Image.Image, source: Image.Image) -> Image.Image:
-    """Turn a photo as the EXIF data of its source says."""
+def _turn_upright(image: Image.Image) -> None:
+    """Turn a photo as its EXIF data says."""
     try:
-        orientation = source.getexif().get(ExifTag.Orientation, 1)
-    except Exception:
-        # Damaged EXIF data, by any exception: the photo itself is sound.
-        return photo
-    method = _UPRIGHT.get(orientation)
-    return photo if method is None else photo.transpose(method)
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF data, by any exception: the photo itself is sound
+        return

@@ -8,16 +8,16 @@ import hashlib
 import os
 import signal
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from clothing_lightning.data.caches import cache_folder
 from clothing_lightning.data.decoding import read_image
+from clothing_lightning.data.locations import cache_folder
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.errors import DataError, ImageError
 
@@ -186,14 +186,11 @@ def _remember(file: Path, known: "pd.DataFrame", new: "pd.DataFrame") -> None:
 
     if new.empty:
         return
+    table = pd.concat([known, new] if len(known) else [new])
+    table = table.drop_duplicates("name", keep="last")
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}.")
-        os.close(handle)
-        part = Path(name)
-        try:
-            table = pd.concat([known, new] if len(known) else [new])
-            table.drop_duplicates("name", keep="last").to_parquet(part, index=False)
+        with TemporaryDirectory(dir=file.parent) as folder:
+            part = Path(folder) / file.name
+            table.to_parquet(part, index=False)
             part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ other, and their details are compared.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clothing_lightning.data.close_hashes import NOTHING, close_pairs
+from clothing_lightning.data.close_hashes import close_pairs
 from clothing_lightning.data.decoding import read_image
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.errors import ImageError
@@ -35,7 +34,7 @@ _RADIUS, _MIRRORED_RADIUS = 12, 8  # of 64 bits
 # The number of different garments within a radius grows with the square of the images.
 _MANY_IMAGES, _RADIUS_OF_MANY = 20_000, 10
 # A mirror changes the sign of odd horizontal frequencies: every second bit of the hash.
-_MIRROR = np.uint64(0x5555_5555_5555_5555)
+_MIRROR = 0x5555_5555_5555_5555
 _SIDE_PX = 64
 _DETAIL_PX = 5.0  # standard deviation of the blur that is taken away
 _LEAST_OVERLAP = 0.5
@@ -71,15 +70,20 @@ def near_duplicates(
     """
     candidates = candidate_pairs(hashes)
     chosen = candidates[:most]
-    each = partial(_each, workers=workers)
     paths = sorted({*chosen["path_a"], *chosen["path_b"]})
-    read = each(_picture, [root / path for path in paths], "Reading look-alikes")
+    files = [root / path for path in paths]
+    read = _each(_picture, files, "Reading look-alikes", workers)
     pictures = dict(zip(paths, read, strict=True))
-    pairs = [
-        (pictures[one], pictures[other], mirrored)
-        for one, other, _, mirrored in chosen.itertuples(index=False, name=None)
-    ]
-    seen = each(_similarity_of, pairs, "Comparing look-alikes")
+
+    def similarity_of(pair: tuple[str, str, int, bool]) -> float:
+        one, other, _, mirrored = pair
+        first, second = pictures[one], pictures[other]
+        if first is None or second is None:
+            return 0.0
+        return similarity(first, np.fliplr(second) if mirrored else second)
+
+    pairs = list(chosen.itertuples(index=False, name=None))
+    seen = _each(similarity_of, pairs, "Comparing look-alikes", workers)
     scored = chosen.assign(similarity=np.round(np.array(seen, np.float64), 4))
     same = scored[scored["similarity"] >= SIMILAR].sort_values(
         ["similarity", "path_a", "path_b"], ascending=[False, True, True]
@@ -102,38 +106,30 @@ def candidate_pairs(hashes: "pd.Series[str]") -> pd.DataFrame:
     numbers = np.array([int(digits, 16) for digits in hashes], dtype=np.uint64)
     distinct, first = np.unique(numbers, return_index=True)
     radius = _RADIUS if len(hashes) <= _MANY_IMAGES else _RADIUS_OF_MANY
-    plain = close_pairs(distinct, radius, NOTHING)
+    plain = close_pairs(distinct, radius)
     mirrored = close_pairs(distinct, _MIRRORED_RADIUS, _MIRROR)
-    matches = [(_equal(numbers), False)]
-    for pairs, turned in ((plain, False), (mirrored, True)):
-        ends = np.sort(first[pairs[:, :2]], axis=1)
-        matches.append((np.column_stack([ends, pairs[:, 2]]), turned))
+    equal = _equal(numbers)
+    close = np.concatenate([plain, mirrored])
+    ends = np.concatenate([equal, np.sort(first[close[:, :2]], axis=1)])
     paths = hashes.index.to_numpy()
-    tables = [
-        pd.DataFrame(
-            {
-                "path_a": paths[pairs[:, 0]],
-                "path_b": paths[pairs[:, 1]],
-                "distance": pairs[:, 2],
-                "mirrored": turned,
-            }
-        )
-        for pairs, turned in matches
-    ]
-    every = pd.concat(tables).sort_values("distance", kind="stable")
-    return every.reset_index(drop=True)
+    pairs = pd.DataFrame(
+        {
+            "path_a": paths[ends[:, 0]],
+            "path_b": paths[ends[:, 1]],
+            "distance": np.append(np.zeros(len(equal), np.int64), close[:, 2]),
+            "mirrored": np.arange(len(ends)) >= len(equal) + len(plain),
+        }
+    )
+    return pairs.sort_values("distance", kind="stable", ignore_index=True)
 
 
 def _equal(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Pairs of equal numbers, each with its next three; ``[P, 3]``, the last one 0."""
+    """Pairs of places of equal numbers, ``[P, 2]``, each with its next three."""
     order = np.argsort(numbers, kind="stable")
-    pairs = [
-        np.column_stack([order[:-lag], order[lag:]])[
-            numbers[order[:-lag]] == numbers[order[lag:]]
-        ]
-        for lag in (1, 2, 3)
-    ]
-    return np.pad(np.concatenate(pairs), ((0, 0), (0, 1)))
+    near = [np.column_stack([order[:-lag], order[lag:]]) for lag in (1, 2, 3)]
+    one, other = np.concatenate(near).T
+    equal = numbers[one] == numbers[other]
+    return np.column_stack([one[equal], other[equal]])
 
 
 def similarity(one: Picture, other: Picture) -> float:
@@ -181,13 +177,6 @@ def _correlation(one: Values, other: Values) -> float:
     return float((one * other).sum()) / scale if scale > 0 else 0.0
 
 
-def _similarity_of(pair: tuple[Picture | None, Picture | None, bool]) -> float:
-    one, other, mirrored = pair
-    if one is None or other is None:
-        return 0.0
-    return similarity(one, np.ascontiguousarray(other[:, ::-1]) if mirrored else other)
-
-
 def _picture(path: Path) -> Picture | None:
     try:
         size = (_SIDE_PX, _SIDE_PX)
@@ -198,11 +187,7 @@ def _picture(path: Path) -> Picture | None:
 
 
 def _each(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    what: str,
-    *,
-    workers: int,
+    function: Callable[[Item], Result], items: Sequence[Item], what: str, workers: int
 ) -> list[Result]:
     """Apply a function in threads; an interrupt does not wait for what is queued."""
     pool = ThreadPoolExecutor(max(workers, 1))

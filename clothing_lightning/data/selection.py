@@ -1,25 +1,21 @@
-"""The choice of the images of a data set that are used."""
+"""The choice of the images of a data set that are used, before it is divided."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from clothing_lightning.data.cleaning import (
-    corrected,
-    small_classes,
-    without,
-    without_copies,
-)
 from clothing_lightning.data.inspection import inspect_images
-from clothing_lightning.data.table import Annotations, check_table
+from clothing_lightning.data.options import Selection
+from clothing_lightning.data.table import (
+    Annotations,
+    check_table,
+    read_columns,
+    refuse_repeats,
+)
 from clothing_lightning.errors import DataError, ImageError
 from clothing_lightning.wording import closest
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from clothing_lightning.data.options import Selection
 
 
 class Selected(NamedTuple):
@@ -38,7 +34,7 @@ class Selected(NamedTuple):
 
 
 def select(
-    source: Annotations, selection: "Selection", *, name: str, workers: int
+    source: Annotations, selection: Selection, *, name: str, workers: int
 ) -> Selected:
     """Correct labels, leave out what is not wanted, and inspect the rest.
 
@@ -53,7 +49,7 @@ def select(
         ImageError: If an image cannot be read and is not to be dropped.
     """
     table = source.table.sort_values("path", ignore_index=True)
-    dropped = [table.head(0).assign(reason="")]
+    dropped = []
     if selection.corrections is not None:
         table, by_hand = corrected(table, Path(selection.corrections).expanduser())
         changed = int(table["label_before"].notna().sum())
@@ -86,7 +82,7 @@ def select(
 
 
 def _of_wanted_classes(
-    table: pd.DataFrame, selection: "Selection", findings: dict[str, int]
+    table: pd.DataFrame, selection: Selection, findings: dict[str, int]
 ) -> pd.DataFrame:
     _require_labels(table, selection.exclude_labels)
     excluded = table["label"].isin(selection.exclude_labels)
@@ -94,7 +90,7 @@ def _of_wanted_classes(
         findings["rows with an excluded label"] = int(excluded.sum())
     table = table[~excluded]
     least = selection.min_images_per_class
-    small = table["label"].isin(small_classes(table, least))
+    small = table.groupby("label")["path"].transform("size") < least
     if least > 1:
         what = f"rows of classes with fewer than {least} images"
         findings[what] = int(small.sum())
@@ -122,9 +118,97 @@ def _require_none(unreadable: pd.DataFrame) -> None:
     )
 
 
+def without(
+    table: pd.DataFrame, reasons: pd.Series
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Drop rows.
+
+    Args:
+        table: An annotation table.
+        reasons: Why a row is dropped, by its index in the table; rows without a reason
+            stay.
+
+    Returns:
+        The rows that are left, and the dropped ones with the column ``reason``.
+    """
+    dropped = table.loc[reasons.index].assign(reason=reasons)
+    return table.drop(index=reasons.index), dropped
+
+
+def corrected(table: pd.DataFrame, file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Correct labels by a file that a person has written.
+
+    Args:
+        table: An annotation table.
+        file: A CSV with the columns ``path`` and ``label``; an empty label drops the
+            image.
+
+    Returns:
+        The table with new labels, and ``label_before`` for rows whose label changed;
+        and the rows that were dropped, as of `without`.
+
+    Raises:
+        DataError: If the file cannot be read, or names an image twice or one that is
+            not in the table.
+    """
+    given = _read_corrections(file)
+    unknown = given.index[~given.index.isin(table["path"])]
+    if len(unknown):
+        raise DataError(
+            f"{file}: {unknown[0]!r} is not an image of this data set ({len(unknown)} "
+            "such rows). Paths are relative to its root, with forward slashes."
+        )
+    new = table["path"].map(given)
+    drop = new == ""
+    changed = new.notna() & ~drop & (new != table["label"])
+    table = table.assign(
+        label_before=table["label"].where(changed),
+        label=new.where(changed, table.label),
+    )
+    reasons = drop[drop].map(lambda _: f"dropped by {file.name}")
+    return without(table, reasons)
+
+
+def _read_corrections(file: Path) -> pd.Series:
+    if not file.is_file():
+        raise DataError(
+            f"data.init_args.corrections: '{file}' is not a file. Check the path."
+        )
+    given = read_columns(file, ("path", "label")).fillna("")
+    refuse_repeats(file, given["path"])
+    return given.set_index("path")["label"].str.strip()
+
+
+def without_copies(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep one of each set of identical files; none where their labels differ.
+
+    Args:
+        table: An annotation table, sorted by path, with ``sha256``. If it has a split
+            of its own, a test image stays before a training image.
+
+    Returns:
+        The rows that are left and those that were dropped, as of `without`.
+    """
+    order = table
+    if "split" in table:
+        rank = table["split"].map({"test": 0, "val": 1}).fillna(2)
+        order = table.assign(rank=rank).sort_values("rank", kind="stable")
+    same = order.groupby("sha256", sort=False)
+    first = same["path"].transform("first").reindex(table.index)
+    undecided = same["label"].transform("nunique").reindex(table.index) > 1
+    copy = (first != table["path"]) & ~undecided
+    reasons = pd.concat(
+        [
+            "same file as " + first[copy],
+            first[undecided].map(lambda path: f"same file as {path}, other label"),
+        ]
+    )
+    return without(table, reasons)
+
+
 def clipped_boxes(
     rows: pd.DataFrame, inspected: pd.DataFrame, name: str
-) -> "np.ndarray[Any, Any]":
+) -> np.ndarray[Any, Any]:
     """Clip the box of each row to its image.
 
     Args:

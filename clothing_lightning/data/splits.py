@@ -7,7 +7,7 @@ same split on every machine and in every order of rows.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clothing_lightning.data.given_splits import read_splits
 from clothing_lightning.data.options import Split
-from clothing_lightning.data.table import SPLITS
+from clothing_lightning.data.table import SPLITS, counts, read_columns, refuse_repeats
 from clothing_lightning.errors import ConfigError, DataError
 
 Parts = npt.NDArray[np.int64]
@@ -50,8 +49,11 @@ def assign_splits(
         DataError: If a class has too few images, or a split file does not fit.
     """
     table = table.sort_values("path", ignore_index=True)
+    suited: Literal["grouped", "stratified"] = (
+        "grouped" if groups_bind else "stratified"
+    )
     if split.method == "auto":
-        split = replace(split, method=_method_that_suits(table, groups_bind))
+        split = replace(split, method="own" if "split" in table else suited)
     if fold is not None and split.method in ("file", "own"):
         raise ConfigError(
             f"fold is {fold!r}, but split.method {split.method!r} says what the test "
@@ -59,22 +61,13 @@ def assign_splits(
             "--data.init_args.split.method stratified (or grouped)."
         )
     if split.method == "own":
-        placed = _own_splits(table, split, groups_bind)
+        placed = _own_splits(table, replace(split, method=suited))
     elif split.method == "file":
-        placed = read_splits(table, Path(split.file or ""))
+        placed = _read_splits(table, Path(split.file or ""))
     else:
-        divide = _dividing(split)
-        placed = _hold_out(table, split, divide, fold)
+        placed = _hold_out(table, split, fold)
     _require_every_split(placed, split)
     return placed if split.fraction == 1 else _thin(placed, split)
-
-
-def _method_that_suits(
-    table: pd.DataFrame, groups_bind: bool
-) -> Literal["own", "grouped", "stratified"]:
-    if "split" in table:
-        return "own"
-    return "grouped" if groups_bind else "stratified"
 
 
 def parse_fold(fold: str) -> tuple[int, int]:
@@ -93,37 +86,32 @@ def parse_fold(fold: str) -> tuple[int, int]:
     raise ConfigError(f"fold is {fold!r}. Write it as '2 of 5', counting from 1.")
 
 
-Divide = Callable[[pd.DataFrame, Sequence[float], str], Parts]
-
-
-def _dividing(split: Split) -> Divide:
-    method = _divide_grouped if split.method == "grouped" else _divide_stratified
-    return lambda table, shares, salt: method(table, shares, f"{split.seed}:{salt}")
-
-
-def _hold_out(
-    table: pd.DataFrame, split: Split, divide: Divide, fold: str | None
-) -> pd.DataFrame:
+def _hold_out(table: pd.DataFrame, split: Split, fold: str | None) -> pd.DataFrame:
     """Divide off the test images, then the validation images of what is left."""
     number, total = parse_fold(fold) if fold is not None else (1, 0)
     shares = [1 / total] * total if total else [split.test, 1 - split.test]
     # One in each fold, and two left to share between train and validation.
     small = _small_classes(table, split, least={0: 3, 2: 4}.get(total, total))
     placed = table.assign(split="train")
-    rest = ~table["label"].isin(small)
-    part = divide(table[rest], shares, "test")
-    placed.loc[rest[rest].index[part == number - 1], "split"] = "test"
-    return _take_from_train(placed, "val", split.val / (1 - split.test), divide, small)
+    placed = _take_from_train(placed, split, "test", shares, small, number - 1)
+    val = split.val / (1 - split.test)
+    return _take_from_train(placed, split, "val", [val, 1 - val], small)
 
 
 def _take_from_train(
-    table: pd.DataFrame, name: str, share: float, divide: Divide, small: Sequence[str]
+    table: pd.DataFrame,
+    split: Split,
+    name: str,
+    shares: Sequence[float],
+    small: Sequence[str],
+    number: int = 0,
 ) -> pd.DataFrame:
-    """Make a split of a share of the training images, but not of small classes."""
-    rest = (table["split"] == "train") & ~table["label"].isin(small)
-    part = divide(table[rest], [share, 1 - share], name)
+    """Divide the training images, but not small classes; one part becomes a split."""
+    rest = table[(table["split"] == "train") & ~table["label"].isin(small)]
+    divide = _divide_grouped if split.method == "grouped" else _divide_stratified
+    part = divide(rest, shares, f"{split.seed}:{name}")
     placed = table.copy()
-    placed.loc[rest[rest].index[part == 0], "split"] = name
+    placed.loc[rest.index[part == number], "split"] = name
     return placed
 
 
@@ -211,9 +199,7 @@ def _divide_grouped(table: pd.DataFrame, shares: Sequence[float], salt: str) -> 
 
 
 def _require_every_split(table: pd.DataFrame, split: Split) -> None:
-    present = pd.crosstab(table["label"], table["split"]).reindex(
-        columns=list(SPLITS), fill_value=0
-    )
+    present = counts(table)
     untrained = present.index[present["train"] == 0]
     if len(untrained):
         raise DataError(
@@ -246,7 +232,33 @@ def _thin(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     return table.iloc[sorted(kept)].reset_index(drop=True)
 
 
-def _own_splits(table: pd.DataFrame, split: Split, groups_bind: bool) -> pd.DataFrame:
+def _read_splits(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Put every image where a file says, and leave out those that it lacks."""
+    if not file.is_file():
+        raise DataError(f"split.file: '{file}' is not a file. Check the path.")
+    given = read_columns(file, ("path", "split"))
+    # A manifest says "dropped" of images that could not be read.
+    given = given[given["split"] != "dropped"]
+    odd = given[~given["split"].isin(SPLITS)]
+    if not odd.empty:
+        raise DataError(
+            f"{file}: the split of {odd['path'].iloc[0]!r} is {odd['split'].iloc[0]!r} "
+            f"({len(odd)} such rows), expected one of {', '.join(SPLITS)}."
+        )
+    refuse_repeats(file, given["path"])
+    names = set(table["path"])
+    absent = given["path"][~given["path"].isin(names)]
+    if not absent.empty:
+        raise DataError(
+            f"{file}: {absent.iloc[0]!r} is not an image of this data set "
+            f"({len(absent)} such rows). Was the file made for other data?"
+        )
+    placed = table.drop(columns="split", errors="ignore")
+    return placed.merge(given[["path", "split"]], on="path", validate="one_to_one")
+
+
+def _own_splits(table: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Keep the data set's own splits, and take missing ones from train."""
     if "split" not in table:
         raise ConfigError(
             "split.method is 'own', but this data set has no split of its own. Use "
@@ -262,7 +274,6 @@ def _own_splits(table: pd.DataFrame, split: Split, groups_bind: bool) -> pd.Data
     train = table[table["split"] == "train"]
     if not missing or train.empty:
         return table
-    split = replace(split, method="grouped" if groups_bind else "stratified")
     small = _small_classes(train, split, len(missing) + 1)
     shares = {"test": split.test, "val": split.val}
     for name in missing:
@@ -272,5 +283,5 @@ def _own_splits(table: pd.DataFrame, split: Split, groups_bind: bool) -> pd.Data
                 f"split: the data set's own has no {name}, and its train has too few "
                 f"images to give {shares[name]:.0%} of all. Lower split.{name}."
             )
-        table = _take_from_train(table, name, share, _dividing(split), small)
+        table = _take_from_train(table, split, name, [share, 1 - share], small)
     return table

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from clothing_lightning.data.caches import cache_folder
 from clothing_lightning.data.download import Archive
-from clothing_lightning.data.locations import root_folder
+from clothing_lightning.data.locations import cache_folder, root_folder
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.datamodules.fashion_mnist_files import FILES, unpack

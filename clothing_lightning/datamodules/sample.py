@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from clothing_lightning.data.caches import cache_folder
 from clothing_lightning.data.drawing import draw_sample
+from clothing_lightning.data.locations import cache_folder
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.datamodules.clothing_dataset import read_images_csv

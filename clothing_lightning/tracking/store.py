@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse, urlsplit
 
 from filelock import FileLock
 
-from clothing_lightning.data.caches import cache_folder
+from clothing_lightning.data.locations import cache_folder
 from clothing_lightning.errors import RunError, StorageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 from clothing_lightning.data import close_hashes
 from clothing_lightning.data.close_hashes import close_pairs
 
-NONE, EVERY_SECOND = np.uint64(0), np.uint64(0x5555_5555_5555_5555)
+NONE, EVERY_SECOND = 0, 0x5555_5555_5555_5555
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,11 @@ def hashes() -> npt.NDArray[np.uint64]:
 
 
 def by_hand(
-    hashes: npt.NDArray[np.uint64], radius: int, turned: np.uint64
+    hashes: npt.NDArray[np.uint64], radius: int, turned: int
 ) -> set[tuple[int, int, int]]:
     numbers = [int(number) for number in hashes]
     pairs = [
-        (i, j, (numbers[i] ^ numbers[j] ^ int(turned)).bit_count())
+        (i, j, (numbers[i] ^ numbers[j] ^ turned).bit_count())
         for j in range(len(numbers))
         for i in range(j)
     ]
@@ -35,7 +35,7 @@ def by_hand(
 @pytest.mark.parametrize("radius", [0, 1, 2, 3, 8, 10, 12])
 @pytest.mark.parametrize("turned", [NONE, EVERY_SECOND])
 def test_every_pair_within_the_radius_is_found_once(
-    hashes: npt.NDArray[np.uint64], radius: int, turned: np.uint64
+    hashes: npt.NDArray[np.uint64], radius: int, turned: int
 ) -> None:
     half = np.arange(len(hashes)) % 2 == 0
     mixed = np.where(half, hashes, hashes ^ turned)

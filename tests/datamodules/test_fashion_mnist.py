@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clothing_lightning.data.caches import cache_folder
 from clothing_lightning.data.decoding import read_image
+from clothing_lightning.data.locations import cache_folder
 from clothing_lightning.data.options import Split
 from clothing_lightning.data.table import counts
 from clothing_lightning.datamodules import fashion_mnist, fashion_mnist_files

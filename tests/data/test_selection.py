@@ -3,12 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clothing_lightning.data.cleaning import (
-    corrected,
-    small_classes,
-    without,
-    without_copies,
-)
+from clothing_lightning.data.selection import corrected, without, without_copies
 from clothing_lightning.errors import DataError
 
 
@@ -82,7 +77,8 @@ def test_further_columns_and_a_byte_order_mark_do_not_matter(
     table: pd.DataFrame, tmp_path: Path
 ) -> None:
     file = csv(tmp_path, "\ufeffpath,note,label\r\na.jpg,sure,Scarf\r\n")
-    assert corrected(table, file).table["label"].iloc[0] == "Scarf"
+    left, _ = corrected(table, file)
+    assert left["label"].iloc[0] == "Scarf"
 
 
 def test_no_corrections_change_nothing(table: pd.DataFrame, tmp_path: Path) -> None:
@@ -122,16 +118,6 @@ def test_file_of_corrections_must_be_there_and_text(
     file.write_bytes(b"path,label\ncaf\xe9.jpg,Hat\n")
     with pytest.raises(DataError, match=r"is no CSV in UTF-8 \(.*utf-8"):
         corrected(table, file)
-
-
-# Small classes
-
-
-@pytest.mark.parametrize(("least", "small"), [(1, []), (3, []), (4, ["Coat", "Hat"])])
-def test_classes_with_fewer_images_are_small(
-    table: pd.DataFrame, least: int, small: list[str]
-) -> None:
-    assert small_classes(table, least) == small
 
 
 # Copies

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clothing_lightning.data.caches import cache_folder
+from clothing_lightning.data.locations import cache_folder
 from clothing_lightning.errors import StorageError
 
 
