@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from clothing_lightning.data.audit_issues import issues
 from clothing_lightning.data.audit_types import Audit, Source
@@ -56,19 +58,12 @@ def _class_counts(table: pd.DataFrame) -> pd.DataFrame:
 def _joined(
     sets: "pd.Series[int]", table: pd.DataFrame, near: pd.DataFrame
 ) -> "pd.Series[int]":
-    """Join the sets that near pairs connect; each is named by its lowest number."""
-    by_path = dict(zip(table["path"], sets, strict=True))
-    parent = {number: number for number in by_path.values()}
-
-    def top(number: int) -> int:
-        while parent[number] != number:
-            number = parent[number] = parent[parent[number]]
-        return number
-
-    for one, other in zip(near["path_a"], near["path_b"], strict=True):
-        low, high = sorted((top(by_path[one]), top(by_path[other])))
-        parent[high] = low
-    return sets.map({number: top(number) for number in parent})
+    """Number the sets anew after joining those that near pairs connect."""
+    by_path = pd.Series(sets.to_numpy(), table["path"])
+    ends = by_path.loc[near["path_a"]], by_path.loc[near["path_b"]]
+    edges = csr_array((np.ones(len(near)), ends), shape=(len(table), len(table)))
+    _, joined = connected_components(edges, directed=False)
+    return pd.Series(joined[sets], table.index)
 
 
 def _duplicates(table: pd.DataFrame, identical: "pd.Series[int]") -> pd.DataFrame:
@@ -115,15 +110,15 @@ def size_facts(images: pd.DataFrame) -> dict[str, float | str]:
         The smallest, median and largest size, quantiles of the short side, and the
         largest ratio of long to short side.
     """
-    area = (images["width"] * images["height"]).to_numpy()
-    order = np.argsort(area, kind="stable")
-    places = {"smallest": 0, "median": len(order) // 2, "largest": len(order) - 1}
+    area = images["width"] * images["height"]
+    by_area = images.loc[area.sort_values(kind="stable").index, ["width", "height"]]
+    places = {"smallest": 0, "median": len(images) // 2, "largest": -1}
     facts: dict[str, float | str] = {}
     for name, place in places.items():
-        width, height = images[["width", "height"]].iloc[order[place]]
+        width, height = by_area.iloc[place]
         facts[name] = f"{width} x {height}"
     for percent in (5, 50, 95):
-        value = float(np.percentile(images["short_px"], percent))
+        value = float(images["short_px"].quantile(percent / 100))
         facts[f"short_side_p{percent}_px"] = value
     facts["largest_ratio"] = float(images["ratio"].max())
     return facts

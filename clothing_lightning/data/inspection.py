@@ -51,20 +51,17 @@ class Finding(NamedTuple):
     refusal: str | None
 
 
-def inspect_images(
-    root: Path, names: Sequence[str], *, workers: int, cache: Path | None = None
-) -> "pd.DataFrame":
+def inspect_images(root: Path, names: Sequence[str], *, workers: int) -> "pd.DataFrame":
     """Decode and hash every image once.
 
-    Findings of readable images are remembered, also when the work is interrupted.
+    Findings of readable images are remembered below `cache_folder`, also when the work
+    is interrupted. What is damaged there or cannot be written only costs time.
 
     Args:
         root: The folder that names are relative to.
         names: Paths of the images, with forward slashes.
         workers: The number of processes that decode. If it is 1 or less, or there are
             few images, this process decodes.
-        cache: The folder that findings are remembered in, by default one below
-            `cache_folder`. What is damaged there or cannot be written only costs time.
 
     Returns:
         A row for each name, in order, with the fields of `Finding`.
@@ -75,7 +72,7 @@ def inspect_images(
     import pandas as pd
 
     place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    file = (cache or cache_folder() / "inspected") / f"{place}.parquet"
+    file = cache_folder() / "inspected" / f"{place}.parquet"
     stamps = pd.DataFrame(
         [_stamp(f"{root}/{name}") for name in names], columns=_STAMP, dtype="int64"
     )
@@ -173,11 +170,9 @@ def _remembered(file: Path) -> "pd.DataFrame":
 
     columns = ["name", *_STAMP, *Finding._fields[:-1]]
     with suppress(OSError, ValueError, KeyError):  # pyarrow's errors are ValueErrors
-        table = pd.read_parquet(file)[columns]
-        return table.drop_duplicates("name", keep="last")
-    empty = pd.DataFrame(columns=columns)
-    numbers = dict.fromkeys(_STAMP, "int64")
-    return empty.astype({"name": str, **numbers})
+        return pd.read_parquet(file)[columns]
+    types = dict.fromkeys(_STAMP, "int64") | {"name": "str"}
+    return pd.DataFrame(columns=columns).astype(types)
 
 
 def _remember(file: Path, known: "pd.DataFrame", new: "pd.DataFrame") -> None:

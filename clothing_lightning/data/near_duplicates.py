@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 SIMILAR = 0.95
 """In the clothing dataset the same pictures are above 0.96, other ones below 0.92."""
-LOOKED_AT = 10_000  # pairs: to read and compare one takes some milliseconds
+LOOKED_AT = 10_000  # pairs at most: to read and compare one takes some milliseconds
 
 _RADIUS, _MIRRORED_RADIUS = 12, 8  # of 64 bits
 # The number of different garments within a radius grows with the square of the images.
@@ -58,7 +58,7 @@ class NearDuplicates:
 
 
 def near_duplicates(
-    root: Path, hashes: "pd.Series[str]", *, workers: int, most: int = LOOKED_AT
+    root: Path, hashes: "pd.Series[str]", *, workers: int
 ) -> NearDuplicates:
     """Find pictures that were encoded again, scaled, brightened, mirrored or trimmed.
 
@@ -66,10 +66,9 @@ def near_duplicates(
         root: The folder that paths are relative to.
         hashes: Perceptual hashes, by path, of one of each set of identical files.
         workers: The number of threads that read and compare.
-        most: The number of pairs to compare, at most.
     """
     candidates = candidate_pairs(hashes)
-    chosen = candidates[:most]
+    chosen = candidates[:LOOKED_AT]
     paths = sorted({*chosen["path_a"], *chosen["path_b"]})
     files = [root / path for path in paths]
     read = _each(_picture, files, "Reading look-alikes", workers)

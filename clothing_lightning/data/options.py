@@ -152,17 +152,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which images of a data set are used.
-
-    Attributes:
-        exclude_labels: Labels to leave out.
-        min_images_per_class: Classes with fewer images are left out.
-        corrections: A CSV with ``path`` and ``label``: labels that are right, or empty
-            for images to leave out.
-        drop_duplicates: Keep one of each set of identical files, and none where their
-            labels differ.
-        on_unreadable: What to do with an image that cannot be read.
-    """
+    """Which images of a data set are used: options of `PhotoDataModule`."""
 
     exclude_labels: tuple[str, ...] = ()
     min_images_per_class: int = 1

@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 T = TypeVar("T")
 
@@ -33,35 +39,24 @@ def with_progress(
     Yields:
         The items, unchanged.
     """
-    appears_at = monotonic() + _APPEARS_AFTER_S
-    bar: Progress | None = None
-    done = 0.0
-    try:
-        for item in items:
-            done += size(item)
-            if bar is None and monotonic() > appears_at:
-                bar = _bar()
-                task = bar.add_task(description, total=total)
-                bar.start()
-            if bar is not None:
-                bar.update(task, completed=done)
-            yield item
-    finally:
-        if bar is not None and bar.live.is_started:
-            bar.stop()
-
-
-def _bar() -> "Progress":
-    from rich import progress
-    from rich.console import Console
-
     console = Console(stderr=True)
-    return progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.TaskProgressColumn(),
-        progress.TimeRemainingColumn(),
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
+    task = bar.add_task(description, total=total)
+    appears_at = monotonic() + _APPEARS_AFTER_S
+    try:
+        for item in items:
+            bar.advance(task, size(item))
+            if monotonic() > appears_at:
+                bar.start()
+            yield item
+    finally:
+        if bar.live.is_started:  # else stopping would print an empty line
+            bar.stop()

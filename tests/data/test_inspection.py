@@ -53,7 +53,9 @@ def start_method(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def check(paths: list[Path], cache: Path, workers: int = 1) -> pd.DataFrame:
     names = [path.name for path in paths]
-    return inspect_images(paths[0].parent, names, cache=cache, workers=workers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOTHING_CACHE", str(cache))
+        return inspect_images(paths[0].parent, names, workers=workers)
 
 
 def refused(found: pd.DataFrame) -> dict[int, str]:
@@ -151,7 +153,7 @@ def test_damaged_cache_is_ignored(
 ) -> None:
     cache = tmp_path / "cache"
     check(paths, cache)
-    (file,) = cache.iterdir()
+    (file,) = (cache / "inspected").iterdir()
     file.write_bytes(content)
     decoded.clear()
     assert list(refused(check(paths, cache))) == [1, 4]
@@ -165,7 +167,7 @@ def test_cache_of_another_version_is_ignored(
 ) -> None:
     cache = tmp_path / "cache"
     check(paths, cache)
-    (file,) = cache.iterdir()
+    (file,) = (cache / "inspected").iterdir()
     pd.read_parquet(file).drop(columns="phash").to_parquet(file)
     check(paths, cache)
     assert decoded == paths * 2

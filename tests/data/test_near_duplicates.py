@@ -33,13 +33,13 @@ def picture(seed: int, height: int = 160, width: int = 120) -> Picture:
     return np.asarray((total - total.min()) / span * 255, np.uint8)
 
 
-def find(root: Path, pictures: dict[str, Picture], **options: int) -> NearDuplicates:
+def find(root: Path, pictures: dict[str, Picture]) -> NearDuplicates:
     """Look for pairs among files in a folder."""
     hashes = {}
     for name, pixels in sorted(pictures.items()):
         Image.fromarray(np.ascontiguousarray(pixels)).save(root / name, quality=80)
         hashes[name] = perceptual_hash(np.asarray(Image.open(root / name)))
-    return near_duplicates(root, pd.Series(hashes), workers=2, **options)
+    return near_duplicates(root, pd.Series(hashes), workers=2)
 
 
 CHANGES: dict[str, Callable[[Picture], Any]] = {
@@ -71,9 +71,12 @@ def test_mirrored_copies_are_found(tmp_path: Path) -> None:
     assert pair["similarity"] > 0.98
 
 
-def test_only_the_closest_are_looked_at(tmp_path: Path) -> None:
+def test_only_the_closest_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clothing_lightning.data.near_duplicates.LOOKED_AT", 1)
     pictures = {"a.jpg": picture(1), "b.jpg": CHANGES["trimmed"](picture(1))}
-    found = find(tmp_path, pictures | {"c.jpg": picture(1)}, most=1)
+    found = find(tmp_path, pictures | {"c.jpg": picture(1)})
     assert (found.candidates, found.looked_at) == (2, 1)
     assert found.pairs["distance"].tolist() == [0]
 
