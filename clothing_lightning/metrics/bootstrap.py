@@ -29,14 +29,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clothing_lightning.metrics.intervals import independent_images, wilson_interval
-from clothing_lightning.metrics.registry import METRICS
-from clothing_lightning.metrics.weighted_scores import CountedRuns, Run, resampled
+from clothing_lightning.metrics.intervals import Z, independent_images, wilson_interval
+from clothing_lightning.metrics.weighted_scores import (
+    AVERAGES,
+    CountedRuns,
+    Run,
+    resampled,
+)
 
 _WEIGHTS_AT_ONCE = 2**20  # 4 MB, which stay in a processor's cache
 _ROUNDING = 1e-6  # scores that differ by less are equal, as they are float32
@@ -69,54 +72,31 @@ class Scores:
     single_most: NDArray[np.float64]
     of_runs: list[NDArray[np.floating]]
 
-    def interval(self, model: int, confidence: float = 0.95) -> tuple[float, float]:
-        """Wilson's interval of as many images as would leave the score as uncertain.
+    def interval(self, model: int) -> tuple[float, float]:
+        """Wilson's 95 % interval of as many images as would leave it as uncertain.
 
         A class of a single image counts as a trial that succeeds with a probability of
         the model's score. Where small classes happen to have no mistake, resamples
         hardly vary; so the number of images is at most `most_images` times `images`.
-
-        Args:
-            model: Position of the model.
-            confidence: Coverage, between 0 and 1.
-
-        Returns:
-            Lower and upper end.
-
-        Raises:
-            ValueError: If ``confidence`` is out of its range.
         """
         score, images = float(self.estimates[model]), float(self.images[model])
-        single = math.sqrt(score * (1 - score)) * _length(self.single_most[model])
+        most = np.linalg.norm(self.single_most[model])
+        single = math.sqrt(score * (1 - score)) * most
         error = math.hypot(_spread(self.draws[model]), single)
         if error > _ROUNDING:
             images = min(self.most_images * images, score * (1 - score) / error**2)
-        return wilson_interval(score * images, images, confidence)
+        return wilson_interval(score * images, images)
 
     def difference(self, a: int, b: int) -> float:
         """Score of model ``a`` less that of ``b``."""
         return float(self.estimates[a] - self.estimates[b])
 
-    def difference_interval(
-        self, a: int, b: int, confidence: float = 0.95
-    ) -> tuple[float, float]:
-        """Normal interval of `difference`; 0 lies outside where `p_value` is small.
+    def difference_interval(self, a: int, b: int) -> tuple[float, float]:
+        """Normal 95 % interval of `difference`; 0 lies outside of it if p < 0.05.
 
-        Args:
-            a: Position of one model.
-            b: Position of the other.
-            confidence: Coverage, between 0 and 1.
-
-        Returns:
-            Lower and upper end; both 0 for models with the same predictions.
-
-        Raises:
-            ValueError: If ``confidence`` is out of its range.
+        Both ends are 0 for models with the same predictions.
         """
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
-        middle, error = self.difference(a, b), self._standard_error(a, b)
-        margin = NormalDist().inv_cdf((1 + confidence) / 2) * error
+        middle, margin = self.difference(a, b), Z * self._standard_error(a, b)
         return max(-1.0, middle - margin), min(1.0, middle + margin)
 
     def p_value(self, a: int, b: int) -> float:
@@ -125,13 +105,6 @@ class Scores:
         The difference over its standard error is taken to be normal. The share of
         resamples beyond 0 would not do: above 0 it is at least one over their number,
         and a correction for many pairs makes that a large p-value.
-
-        Args:
-            a: Position of one model.
-            b: Position of the other.
-
-        Returns:
-            The p-value; 1 if they score the same.
         """
         difference = abs(self.difference(a, b))
         if difference < _ROUNDING:
@@ -147,7 +120,7 @@ class Scores:
         """
         images = min(self.images[a], self.images[b])
         spread = _spread(self.draws[a] - self.draws[b])
-        single = _length(self.single[a] - self.single[b])
+        single = np.linalg.norm(self.single[a] - self.single[b])
         return math.hypot(spread, single, self.difference(a, b) / math.sqrt(images))
 
 
@@ -182,21 +155,19 @@ def bootstrap(
         ValueError: If an argument breaks its contract.
     """
     _check(labels, models, classes, resamples)
-    metrics = {name: metric for name, metric in METRICS.items() if metric.by_class}
-    formulas = [metric.by_class for metric in metrics.values() if metric.by_class]
     counted = [
-        CountedRuns.of(labels, runs, classes, share, formulas)
+        CountedRuns(labels, runs, classes, share)
         for runs, share in zip(models, shares or repeat(None), strict=False)
     ]
     images = np.array([_images_of_even_classes(labels, runs) for runs in models])
-    draws = np.empty((len(metrics), len(models), resamples))
+    draws = np.empty((len(AVERAGES), len(models), resamples))
     rng = np.random.default_rng(seed)
     step = max(1, _WEIGHTS_AT_ONCE // len(labels))
     for first in range(0, resamples, step):
-        last = min(first + step, resamples)
-        weights = resampled(labels, last - first, rng)
+        part = draws[..., first : first + step]
+        weights = resampled(labels, part.shape[-1], rng)
         for number, model in enumerate(counted):
-            draws[:, number, first:last] = model.scores(weights)
+            part[:, number] = model.scores(weights)
     once = np.ones((len(labels), 1))
     estimates = np.stack([model.scores(once)[:, 0] for model in counted], axis=1)
     of_runs = [model.of_runs(once)[..., 0] for model in counted]
@@ -212,12 +183,8 @@ def bootstrap(
             single_most=parts[-1],
             of_runs=[values[:, row] for values in of_runs],
         )
-        for row, (name, metric) in enumerate(metrics.items())
+        for row, (name, metric) in enumerate(AVERAGES.items())
     }
-
-
-def _length(values: NDArray[np.float64]) -> float:
-    return float(np.linalg.norm(values))
 
 
 def _images_of_even_classes(labels: NDArray[np.intp], runs: Sequence[Run]) -> float:

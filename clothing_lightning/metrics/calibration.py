@@ -3,7 +3,8 @@
 Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
 arXiv:1706.04599. Confidence is the probability of the predicted class, which is the
 first of the most probable ones. Every function takes softmax probabilities of shape
-(images, classes), and for each image the column of its true class.
+(images, classes), and for each image the column of its true class, and raises
+ValueError if they are not.
 """
 
 import math
@@ -25,8 +26,8 @@ def reliability(
     """Compare confidence with accuracy, in bins of equal width.
 
     Args:
-        probabilities: Shape (images, classes).
-        targets: True class of each image.
+        probabilities: Softmax probabilities.
+        targets: Columns of the true classes.
         bins: Number of bins from 0 to 1. Each holds its lower end, the last one also 1.
 
     Returns:
@@ -35,21 +36,17 @@ def reliability(
         ends of its 95 % Wilson interval. A bin without images has NaN means.
 
     Raises:
-        ValueError: If ``bins`` is below 1, or an argument breaks its contract.
+        ValueError: If ``bins`` is below 1.
     """
     if bins < 1:
         raise ValueError(f"bins is {bins}: it starts at 1.")
     confidence, right = _top(probabilities, targets)
     ends = np.linspace(0, 1, bins + 1)
-    positions = np.clip(
-        np.searchsorted(ends, confidence, side="right") - 1, 0, bins - 1
-    )
+    positions = np.searchsorted(ends[1:-1], confidence, side="right")
     images = np.bincount(positions, minlength=bins)
     hits = np.bincount(positions, right, bins)
     sums = np.bincount(positions, confidence, bins)
-    wilson = [
-        wilson_interval(int(hit), int(n)) for hit, n in zip(hits, images, strict=True)
-    ]
+    lower, upper = zip(*map(wilson_interval, hits, images), strict=True)
     return pd.DataFrame(
         {
             "lower": ends[:-1],
@@ -57,8 +54,8 @@ def reliability(
             "images": images,
             "confidence": ratio(sums, images),
             "accuracy": ratio(hits, images),
-            "accuracy_lower": [lower for lower, _ in wilson],
-            "accuracy_upper": [upper for _, upper in wilson],
+            "accuracy_lower": lower,
+            "accuracy_upper": upper,
         }
     )
 
@@ -71,16 +68,11 @@ def expected_calibration_error(
     Equal to torchmetrics' ``MulticlassCalibrationError`` with ``norm="l1"``, except
     that a confidence of exactly 1 is in the last bin and not in one of its own.
 
-    Args:
-        probabilities: Shape (images, classes).
-        targets: True class of each image.
-        bins: Number of bins from 0 to 1.
-
     Returns:
         0 to 1; NaN if there is no image.
 
     Raises:
-        ValueError: If ``bins`` is below 1, or an argument breaks its contract.
+        ValueError: If ``bins`` is below 1.
     """
     table = reliability(probabilities, targets, bins)
     if not len(targets):
@@ -94,18 +86,11 @@ def accuracy_at_coverage(
 ) -> pd.DataFrame:
     """Accuracy on the most confident share of the images, for every such share.
 
-    Args:
-        probabilities: Shape (images, classes).
-        targets: True class of each image.
-
     Returns:
         ``coverage``, the share of images that is kept; ``accuracy`` on them;
         ``threshold``, their lowest confidence. Images of equal confidence are kept
         together. Up to 200 evenly chosen rows, the smallest share first, all images
         last.
-
-    Raises:
-        ValueError: If an argument breaks its contract.
     """
     confidence, right = _top(probabilities, targets)
     order = np.argsort(-confidence, kind="stable")
@@ -131,16 +116,9 @@ def fit_temperature(
     The cross-entropy is convex in 1 / temperature, so its only minimum is where its
     slope is 0. Fit it on validation images, never on images whose scores are reported.
 
-    Args:
-        probabilities: Shape (images, classes).
-        targets: True class of each image.
-
     Returns:
         0.05 to 20: above 1 for a classifier that is too confident; 0.05 if it is always
         right; 1 without images, or if every image has equal probabilities.
-
-    Raises:
-        ValueError: If an argument breaks its contract.
     """
     from scipy.optimize import brentq
 
@@ -168,12 +146,9 @@ def tempered(
     """Probabilities as if the logits had been divided by ``temperature``.
 
     Args:
-        probabilities: Shape (images, classes); clipped at the smallest normal float32.
+        probabilities: Clipped at the smallest normal float32.
         temperature: Above 0. Above 1 it makes the probabilities more even; no predicted
             class changes.
-
-    Returns:
-        Probabilities of the same shape.
 
     Raises:
         ValueError: If ``temperature`` is not above 0.

@@ -3,7 +3,8 @@
 Every function takes the table that an evaluation stores: the columns ``path``
 and ``label``, then one column of softmax probabilities per class, named exactly
 as the class and in class order. ``path`` and ``label`` are therefore no class
-names; data modules refuse them. A class may have no image in the table.
+names; data modules refuse them. A class may have no image in the table. A table
+that is otherwise raises DataError.
 
 Among equal probabilities the class that comes first in class order ranks first.
 The predicted class is the one that ranks first, so accuracy is top-1 accuracy,
@@ -58,9 +59,6 @@ def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Counts; true classes in the index, predicted classes in the columns, both
         in class order.
-
-    Raises:
-        DataError: If the table breaks its contract.
     """
     names = class_names(predictions)
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
@@ -83,9 +81,6 @@ def per_class(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``precision``, ``recall``, ``f1`` and ``support`` (images of the class);
         classes in the index, in class order.
-
-    Raises:
-        DataError: If the table breaks its contract.
     """
     matrix = confusion_matrix(predictions)
     counts = matrix.to_numpy()
@@ -108,9 +103,6 @@ def summary(predictions: pd.DataFrame) -> dict[str, float]:
     Returns:
         The metrics by name; all NaN if the table holds no image. Probabilities are
         clipped at the smallest normal float32 for the cross-entropy.
-
-    Raises:
-        DataError: If the table breaks its contract.
     """
     counts = counts_of(_targets(predictions), _probabilities(predictions))
     with np.errstate(invalid="ignore"):  # 0 / 0
@@ -120,12 +112,7 @@ def summary(predictions: pd.DataFrame) -> dict[str, float]:
 
 
 def counts_of(targets: NDArray[np.intp], probabilities: NDArray[np.floating]) -> Counts:
-    """Add up predictions.
-
-    Args:
-        targets: Position of the true class of each image, ``[images]``.
-        probabilities: ``[images, classes]``.
-    """
+    """Add up probabilities ``[images, classes]`` and true classes ``[images]``."""
     by_class = partial(np.bincount, minlength=probabilities.shape[1])
     predicted = probabilities.argmax(axis=1)
     of_target = probabilities[np.arange(len(targets)), targets]
@@ -144,24 +131,13 @@ def confused_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``true``, ``predicted``, ``count`` and ``share``, the part of the true
         class's images. Equal counts are in class order, true class first.
-
-    Raises:
-        DataError: If the table breaks its contract.
     """
-    names = np.array(class_names(predictions), dtype=object)
-    counts = confusion_matrix(predictions).to_numpy()
-    support = counts.sum(axis=1)
-    true, predicted = np.nonzero(counts * ~np.eye(len(names), dtype=bool))
-    order = np.argsort(-counts[true, predicted], kind="stable")
-    true, predicted = true[order], predicted[order]
-    return pd.DataFrame(
-        {
-            "true": names[true],
-            "predicted": names[predicted],
-            "count": counts[true, predicted],
-            "share": ratio(counts[true, predicted], support[true]),
-        }
-    )
+    matrix = confusion_matrix(predictions)
+    pairs = pd.Series(matrix.stack(), name="count").reset_index()
+    pairs["share"] = pairs["count"] / pairs["true"].map(matrix.sum(axis=1))
+    wrong = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
+    ranked = wrong.sort_values("count", ascending=False, kind="stable")
+    return ranked.reset_index(drop=True)
 
 
 def confident_mistakes(predictions: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -176,26 +152,19 @@ def confident_mistakes(predictions: pd.DataFrame, limit: int) -> pd.DataFrame:
         predicted class. Equal probabilities keep the order of the table.
 
     Raises:
-        DataError: If the table breaks its contract.
         ValueError: If ``limit`` is negative.
     """
     if limit < 0:
         raise ValueError(f"limit is {limit}: it starts at 0.")
-    names = np.array(class_names(predictions), dtype=object)
     probabilities = _probabilities(predictions)
     predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != _targets(predictions))
-    highest = probabilities[wrong, predicted[wrong]]
-    order = np.argsort(-highest, kind="stable")[:limit]
-    rows = wrong[order]
-    return pd.DataFrame(
-        {
-            "path": predictions["path"].to_numpy()[rows],
-            "label": predictions["label"].to_numpy()[rows],
-            "predicted": names[predicted[rows]],
-            "probability": highest[order],
-        }
+    table = predictions[_LEADING_COLUMNS].assign(
+        predicted=np.array(class_names(predictions), dtype=object)[predicted],
+        probability=probabilities.max(axis=1),
     )
+    wrong: pd.DataFrame = table[predicted != _targets(predictions)]
+    ranked = wrong.sort_values("probability", ascending=False, kind="stable")
+    return ranked.head(limit).reset_index(drop=True)
 
 
 def _targets(predictions: pd.DataFrame) -> NDArray[np.intp]:
@@ -232,12 +201,7 @@ def _probabilities(predictions: pd.DataFrame) -> NDArray[np.float64]:
 def target_ranks(
     targets: NDArray[np.intp], probabilities: NDArray[np.floating]
 ) -> NDArray[np.intp]:
-    """Classes that rank before the true one, for every image.
-
-    Args:
-        targets: Position of the true class, ``[images]``.
-        probabilities: ``[images, classes]``.
-    """
+    """Classes that rank before the true one, for every image; see `counts_of`."""
     of_target = probabilities[np.arange(len(targets)), targets][:, None]
     earlier = np.arange(probabilities.shape[1]) < targets[:, None]
     before = (probabilities > of_target) | ((probabilities == of_target) & earlier)

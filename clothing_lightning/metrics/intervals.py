@@ -1,4 +1,4 @@
-"""Intervals of an accuracy, also where an image contributes to it more than once."""
+"""95 % intervals of an accuracy, also where images contribute to it more than once."""
 
 import math
 from statistics import NormalDist
@@ -6,10 +6,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+Z = NormalDist().inv_cdf(0.975)
+"""Half the width of a normal distribution's middle 95 %, in standard deviations."""
 
-def wilson_interval(
-    successes: float, n: float, confidence: float = 0.95
-) -> tuple[float, float]:
+
+def wilson_interval(successes: float, n: float) -> tuple[float, float]:
     """Score interval of a proportion; it holds for small ``n`` and near 0 and 1.
 
     Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
@@ -19,30 +20,26 @@ def wilson_interval(
     Args:
         successes: Trials that succeeded, 0 to ``n``.
         n: Number of independent trials. Without any the interval is 0 to 1.
-        confidence: Coverage, between 0 and 1.
 
     Returns:
         Lower and upper end.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If ``successes`` is out of its range.
     """
     if not 0 <= successes <= n:
         raise ValueError(f"successes is {successes} of n = {n}: 0 to n are possible.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
     if n == 0:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = successes / n
-    centre = share + z**2 / (2 * n)
-    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    scale = 1 + z**2 / n
+    centre = share + Z**2 / (2 * n)
+    margin = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
     return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
 
 
 def clustered_wilson(
-    hits: NDArray[np.floating], trials: NDArray[np.floating], confidence: float = 0.95
+    hits: NDArray[np.floating], trials: NDArray[np.floating]
 ) -> tuple[float, float]:
     """Score interval of the accuracy of several runs that tested the same images.
 
@@ -51,17 +48,16 @@ def clustered_wilson(
     Args:
         hits: For each image how many runs are right about it, 0 to its trials.
         trials: For each image how many runs tested it, 0 or more.
-        confidence: Coverage, between 0 and 1.
 
     Returns:
         Lower and upper end of ``sum(hits) / sum(trials)``; 0 and 1 without a trial.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If hits are out of their range.
     """
     images = independent_images(hits, trials)
     share = float(hits.sum() / trials.sum()) if images else 0.0
-    return wilson_interval(share * images, images, confidence)
+    return wilson_interval(share * images, images)
 
 
 def independent_images(hits: NDArray[np.number], trials: NDArray[np.number]) -> float:
@@ -73,15 +69,15 @@ def independent_images(hits: NDArray[np.number], trials: NDArray[np.number]) -> 
     and Methodology 3, 2015, doi:10.1093/jssam/smv024.
 
     Args:
-        hits: For each image how many runs are right about it, 0 to its trials.
-        trials: For each image how many runs tested it, 0 or more.
+        hits: See `clustered_wilson`.
+        trials: See there.
 
     Returns:
         The number of images if each is tested once, or if all runs are right, or all
         wrong, about every image; never more than the sum of the trials.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If hits are out of their range.
     """
     if hits.shape != trials.shape or not ((hits >= 0) & (hits <= trials)).all():
         raise ValueError("hits: each image has 0 to as many as it has trials.")

@@ -92,12 +92,7 @@ def scores(counts: Counts) -> dict[str, Array]:
 
 
 def columns(table: Table, known: Container[str]) -> dict[str, str]:
-    """Labels of the metrics that a table shows, by their names.
-
-    Args:
-        table: The table.
-        known: Names of the metrics that have a value.
-    """
+    """Labels of the metrics that a table shows and that are known, by their names."""
     return {
         name: metric.label
         for name, metric in METRICS.items()

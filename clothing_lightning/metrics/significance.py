@@ -12,6 +12,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from clothing_lightning.metrics.intervals import Z
+
+_POWER = 0.8
 _NO_DIFFERENCE = 1e-12  # of means; thirds that cancel do not add up to 0 exactly
 
 
@@ -44,27 +47,6 @@ def sign_flip_test(differences: NDArray[np.integer]) -> float:
     return min(1.0, float(2 * distribution[sums >= observed].sum()))
 
 
-def mcnemar_test(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> float:
-    """McNemar's exact two-sided test of one run of each of two models.
-
-    Args:
-        a_right: For each image whether the first model is right.
-        b_right: For the same images, in the same order, whether the second one is.
-
-    Returns:
-        The p-value; 1 if the models are right about the same images.
-
-    Raises:
-        ValueError: If the lengths differ.
-    """
-    if a_right.shape != b_right.shape:
-        raise ValueError(
-            f"a_right has {len(a_right)} images and b_right {len(b_right)}: they are "
-            "compared image by image."
-        )
-    return sign_flip_test(a_right.astype(np.int8) - b_right.astype(np.int8))
-
-
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjust p-values for the number of tests.
 
@@ -92,9 +74,9 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def images_needed(
-    differences: NDArray[np.floating], *, power: float = 0.8, alpha: float = 0.05
+    differences: NDArray[np.floating], *, alpha: float = 0.05
 ) -> int | None:
-    """Estimate how many test images it takes to tell two models apart.
+    """Estimate how many test images tell two models apart with a probability of 0.8.
 
     Connor, "Sample Size for Testing Differences in Proportions for the Paired-Sample
     Design", Biometrics 43, 1987, doi:10.2307/2531961. The observed difference is taken
@@ -103,8 +85,7 @@ def images_needed(
     Args:
         differences: For each image the share of one model's runs that are right, less
             that of the other's, -1 to 1.
-        power: Probability that McNemar's test shows the difference, between 0 and 1.
-        alpha: p-value below which the test shows a difference, between 0 and 1.
+        alpha: p-value below which McNemar's test shows a difference, between 0 and 1.
 
     Returns:
         The number of images; None if the models are right equally often, so that no
@@ -113,9 +94,8 @@ def images_needed(
     Raises:
         ValueError: If an argument is out of its range.
     """
-    for name, value in (("power", power), ("alpha", alpha)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} is {value}: it lies between 0 and 1.")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}: it lies between 0 and 1.")
     if not (np.abs(differences) <= 1).all():
         raise ValueError("differences: each lies within -1 and 1.")
     mean = float(differences.mean()) if len(differences) else 0.0
@@ -124,7 +104,7 @@ def images_needed(
     square = float(np.square(differences).mean())
     normal = NormalDist()
     without = normal.inv_cdf(1 - alpha / 2) * math.sqrt(square)
-    within = normal.inv_cdf(power) * math.sqrt(max(0.0, square - mean**2))
+    within = normal.inv_cdf(_POWER) * math.sqrt(max(0.0, square - mean**2))
     return math.ceil(((without + within) / mean) ** 2)
 
 
@@ -165,9 +145,9 @@ def indistinguishable(
 
 
 def paired_difference_interval(
-    differences: NDArray[np.floating], confidence: float = 0.95
+    differences: NDArray[np.floating],
 ) -> tuple[float, float]:
-    """Interval of the difference of two accuracies on the same images.
+    """95 % interval of the difference of two accuracies on the same images.
 
     This is the adjusted Wald interval: Bonett and Price, "Adjusted Wald Confidence
     Interval for a Difference of Binomial Proportions Based on Paired Data", Journal of
@@ -179,20 +159,14 @@ def paired_difference_interval(
         differences: For each image the share of the first model's repeats that are
             right less that of the second's. Each is within -1 and 1, or beyond where
             some images count more than others. Without images the interval is -1 to 1.
-        confidence: Coverage, between 0 and 1.
 
     Returns:
         Lower and upper end, first model less second.
-
-    Raises:
-        ValueError: If ``confidence`` is out of its range.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: it lies between 0 and 1.")
     count = len(differences) + 2
     centre = float(differences.sum()) / count
     variance = ((float(np.square(differences).sum()) + 2) / count - centre**2) / count
-    margin = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance)
+    margin = Z * math.sqrt(variance)
     return max(-1.0, centre - margin), min(1.0, centre + margin)
 
 

@@ -1,13 +1,12 @@
 """Means over classes, such as macro F1, of runs whose test images have weights."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clothing_lightning.metrics.registry import Counts
+from clothing_lightning.metrics.registry import METRICS, Counts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -15,36 +14,26 @@ if TYPE_CHECKING:
 Run = tuple[NDArray[np.intp], NDArray[np.intp]]
 """The images that a run tested, as positions, and the class it predicted for each."""
 
+AVERAGES = {name: metric for name, metric in METRICS.items() if metric.by_class}
+"""The metrics that are a mean over classes."""
 
-@dataclass(frozen=True, slots=True)
+
 class CountedRuns:
     """Runs of a model, ready to be scored with any weights of the images.
 
-    Weights of images have the shape (images, draws).
-
-    Attributes:
-        counters: For each run the matrix that turns weights of images into sums by
-            class; see `_counter`.
-        shares: How much each run counts.
-        formulas: For each metric the value of each class, as `Metric.by_class`.
+    Weights of images have the shape (images, draws), and metrics are `AVERAGES`.
     """
 
-    counters: "list[csr_array]"
-    shares: NDArray[np.float64]
-    formulas: Sequence[Callable[[Counts], Any]]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         labels: NDArray[np.intp],
         runs: Sequence[Run],
         classes: int,
         shares: Sequence[float] | None,
-        formulas: Sequence[Callable[[Counts], Any]],
-    ) -> "CountedRuns":
+    ) -> None:
         """Count the predictions of runs; without ``shares`` all runs count alike."""
-        counters = [_counter(labels, run, classes) for run in runs]
-        return cls(counters, np.array(shares or [1.0] * len(runs)), formulas)
+        self._counters = [_counter(labels, run, classes) for run in runs]
+        self._shares = np.array(shares or [1.0] * len(runs))
 
     def of_runs(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         """Metrics of each run, shape (runs, metrics, draws)."""
@@ -52,31 +41,31 @@ class CountedRuns:
 
     def scores(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         """Mean of each metric over the runs, shape (metrics, draws)."""
-        return _mean(self.of_runs(weights), axis=0, shares=self.shares)
+        return _mean(self.of_runs(weights), axis=0, shares=self._shares)
 
     def parts(self, once: NDArray[np.floating]) -> NDArray[np.floating]:
         """The part of each metric that each class makes up, and the most it could be.
 
-        Args:
-            once: Weights of shape (images, 1), each 1.
-
-        Returns:
-            Shape (metrics + 1, classes); the last row holds the most.
+        From weights of shape (images, 1), each 1, come values of shape (metrics + 1,
+        classes), the last row of which holds the most.
         """
         each = np.stack([values[..., 0] for values in self._by_class(once)])
         known = np.isfinite(each[:, :1])
         parts = np.concatenate([np.nan_to_num(each), known], axis=1)
         parts = parts / known.sum(axis=2, keepdims=True)
-        return np.asarray(np.average(parts, axis=0, weights=self.shares))
+        return np.asarray(np.average(parts, axis=0, weights=self._shares))
 
     def _by_class(self, weights: NDArray[np.floating]) -> list[NDArray[np.floating]]:
         """For each run (metrics, classes, draws), NaN where a class has no image."""
         values = []
-        for counter in self.counters:
-            sums = (counter @ weights).reshape(3, -1, weights.shape[1])
-            counts = Counts(*sums)
-            of_metrics = np.stack([formula(counts) for formula in self.formulas])
-            values.append(np.where(counts.support > 0, of_metrics, np.nan))
+        for counter in self._counters:
+            counts = Counts(*(counter @ weights).reshape(3, -1, weights.shape[1]))
+            of_metrics = [
+                metric.by_class(counts)
+                for metric in AVERAGES.values()
+                if metric.by_class
+            ]
+            values.append(np.where(counts.support > 0, np.stack(of_metrics), np.nan))
         return values
 
 

@@ -157,18 +157,12 @@ def test_seed_decides_the_draws() -> None:
     np.testing.assert_array_equal(one.estimates, other.estimates)
 
 
-def test_intervals_hold_the_estimates_and_widen_with_confidence(
-    three: dict[str, Scores],
-) -> None:
+def test_intervals_hold_the_estimates(three: dict[str, Scores]) -> None:
     for scores in (three["macro_f1"], three["balanced_accuracy"]):
         lower, upper = scores.interval(0)
         assert 0 <= lower < scores.estimates[0] < upper <= 1
-        wide = scores.interval(0, confidence=0.99)
-        assert wide[0] < lower < upper < wide[1]
         lower, upper = scores.difference_interval(0, 1)
         assert -1 <= lower < scores.difference(0, 1) < upper <= 1
-        wide = scores.difference_interval(0, 1, confidence=0.99)
-        assert wide[0] < lower < upper < wide[1]
 
 
 def test_difference_turns_with_the_models(three: dict[str, Scores]) -> None:
@@ -301,13 +295,6 @@ def test_broken_contract_is_told(changes: dict[str, object], message: str) -> No
     arguments = {"models": [on_all(LABELS)], "classes": CLASSES} | changes
     with pytest.raises(ValueError, match=message):
         bootstrap(LABELS, **arguments)  # type: ignore[arg-type]
-
-
-def test_confidence_is_a_share(three: dict[str, Scores]) -> None:
-    with pytest.raises(ValueError, match="confidence is 1"):
-        three["macro_f1"].interval(0, confidence=1.0)
-    with pytest.raises(ValueError, match="confidence is 1"):
-        three["macro_f1"].difference_interval(0, 1, confidence=1.0)
 
 
 def holding(ends: list[tuple[float, float]], truth: float) -> float:
