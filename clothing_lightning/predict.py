@@ -93,7 +93,8 @@ def _predict(words: list[str]) -> int:
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
     from clothing_lightning.inference.prediction import predict_photos, write_files
     from clothing_lightning.inference.predictor import Predictor, photo_paths
-    from clothing_lightning.reports.predicted import json_text, sheet_files, show
+    from clothing_lightning.reports.contact_sheet import sheet_files
+    from clothing_lightning.reports.predicted import json_text, show
 
     quiet_libraries()
     keep_freed_memory()

@@ -7,14 +7,12 @@ from clothing_lightning.data.progress import with_progress
 from clothing_lightning.errors import ImageError, StorageError
 from clothing_lightning.inference.explanation import write_explanations
 from clothing_lightning.inference.predictor import Predictor
-from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
-from clothing_lightning.reports.predicted import (
-    Prediction,
-    print_note,
+from clothing_lightning.reports.contact_sheet import (
+    PHOTOS_PER_PAGE,
     sheet_files,
-    write_csv,
     write_sheet,
 )
+from clothing_lightning.reports.predicted import Prediction, print_note, write_csv
 
 
 def predict_photos(

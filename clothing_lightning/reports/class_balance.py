@@ -50,16 +50,8 @@ def _canvas(names: list[str], number_columns: int) -> tuple[Figure, Axes]:
     left_in = 0.3 + max(style.text_width_in(name, style.LABEL_PT) for name in names)
     bars_in = _ROW_IN * len(names)
     width_in = left_in + _BARS_IN + _NUMBER_IN * number_columns + 0.15
-    height_in = _TOP_IN + bars_in + _BOTTOM_IN
-    figure = Figure(figsize=(width_in, height_in))
-    axes = figure.add_axes(
-        (
-            left_in / width_in,
-            _BOTTOM_IN / height_in,
-            _BARS_IN / width_in,
-            bars_in / height_in,
-        )
-    )
+    figure = Figure(figsize=(width_in, _TOP_IN + bars_in + _BOTTOM_IN))
+    axes = style.axes_in_inches(figure, left_in, _BOTTOM_IN, _BARS_IN, bars_in)
     axes.set_ylim(len(names) - 0.5, -0.5)
     return figure, axes
 
@@ -100,14 +92,12 @@ def _write_column(axes: Axes, position: int, texts: list[str]) -> None:
 
 
 def _add_titles(figure: Figure, axes: Axes, splits: int) -> None:
+    style.write_head(figure, "Images per class and split")
     width_in, height_in = figure.get_size_inches()
-    left, top = 0.15 / width_in, 1 - 0.15 / height_in
-    title = "Images per class and split"
-    figure.text(left, top, title, va="top", size=style.TITLE_PT, weight="bold")
     figure.legend(
         loc="upper left",
-        bbox_to_anchor=(left, 1 - 0.38 / height_in),
-        ncols=max(1, splits),
+        bbox_to_anchor=(0.15 / width_in, 1 - 0.38 / height_in),
+        ncols=splits,
         frameon=False,
         fontsize=style.LABEL_PT,
         borderaxespad=0,

@@ -53,7 +53,7 @@ def confusion_figure(matrix: pd.DataFrame, *, normalise: bool, title: str) -> Fi
         rotation_mode="anchor",
     )
     _name_axes(figure, axes)
-    _write_titles(figure, title, subtitle)
+    style.write_head(figure, title, subtitle)
     return style.finished(figure)
 
 
@@ -71,16 +71,8 @@ def _canvas(
     side_in = cell_in * len(rows)
     titles_in = max(style.text_width_in(text, style.TITLE_PT) for text in titles)
     width_in = max(left_in + side_in, titles_in + _PAD_IN) + 2 * _PAD_IN
-    height_in = bottom_in + side_in + _TITLE_IN
-    figure = Figure(figsize=(width_in, height_in))
-    axes = figure.add_axes(
-        (
-            left_in / width_in,
-            bottom_in / height_in,
-            side_in / width_in,
-            side_in / height_in,
-        )
-    )
+    figure = Figure(figsize=(width_in, bottom_in + side_in + _TITLE_IN))
+    axes = style.axes_in_inches(figure, left_in, bottom_in, side_in, side_in)
     return figure, axes, cell_in
 
 
@@ -132,18 +124,3 @@ def _name_axes(figure: Figure, axes: Axes) -> None:
     figure_units = figure.transFigure
     axes.xaxis.set_label_coords(centre_x, 0.3 / height_in, figure_units)
     axes.yaxis.set_label_coords(0.3 / width_in, centre_y, figure_units)
-
-
-def _write_titles(figure: Figure, title: str, subtitle: str) -> None:
-    width_in, height_in = figure.get_size_inches()
-    left = _PAD_IN / width_in
-    top = 1 - _PAD_IN / height_in
-    figure.text(left, top, title, va="top", size=style.TITLE_PT, weight="bold")
-    figure.text(
-        left,
-        top - 0.24 / height_in,
-        subtitle,
-        va="top",
-        size=style.LABEL_PT,
-        color=style.MUTED,
-    )

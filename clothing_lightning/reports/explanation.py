@@ -66,10 +66,7 @@ def explanation_figure(
 
 def _panel(figure: Figure, left_in: float, width_in: float) -> Axes:
     """Add axes as high as the photos, without a frame."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes(
-        (left_in / width, _GAP_IN / height, width_in / width, _PANEL_IN / height)
-    )
+    axes = style.axes_in_inches(figure, left_in, _GAP_IN, width_in, _PANEL_IN)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return axes

@@ -1,4 +1,4 @@
-"""What `predict` shows and writes: a table, JSON, CSV and contact sheets."""
+"""What `predict` shows and writes: a table, JSON and CSV."""
 
 import csv
 import json
@@ -13,16 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clothing_lightning.data.progress import with_progress
-from clothing_lightning.reports.contact_sheet import (
-    PHOTOS_PER_PAGE,
-    Labelled,
-    contact_sheet,
-)
-from clothing_lightning.reports.style import save
 from clothing_lightning.wording import counted, printable
-
-MOST_PAGES = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,34 +111,3 @@ def write_csv(predictions: Sequence[Prediction], file: Path) -> None:
         for row in predictions:
             each = [cell for name, p in row.classes for cell in (name, f"{p:.6g}")]
             writer.writerow([str(row.path), *each])
-
-
-def sheet_files(file: Path, count: int) -> list[Path]:
-    """Name the files of the pages that photos fill, at most `MOST_PAGES`."""
-    pages = min(-(-count // PHOTOS_PER_PAGE), MOST_PAGES)
-    more = [file.with_stem(f"{file.stem}-{page}") for page in range(2, pages + 1)]
-    return [file, *more]
-
-
-def write_sheet(
-    predictions: Sequence[Prediction], files: Sequence[Path], run: str
-) -> None:
-    """Write contact sheets, as many pages as there are files.
-
-    Args:
-        predictions: Photos and their classes.
-        files: The files that `sheet_files` names.
-        run: Name of the run whose network has predicted them.
-
-    Raises:
-        OSError: If one cannot be written.
-    """
-    photos = [Labelled(row.path, *row.classes[0]) for row in predictions]
-    pages = with_progress(files, "Drawing the sheet", total=len(files))
-    for page, file in enumerate(pages):
-        first = page * PHOTOS_PER_PAGE
-        shown = photos[first : first + PHOTOS_PER_PAGE]
-        title = run
-        if len(files) > 1:
-            title += f", {first + 1} to {first + len(shown)} of {len(photos)}"
-        save(contact_sheet(shown, title=title), file)

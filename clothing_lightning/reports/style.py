@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -84,6 +85,30 @@ def text_colour(background: Sequence[float]) -> str:
     ]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "white" if luminance < 0.25 else INK
+
+
+def axes_in_inches(
+    figure: Figure, left: float, bottom: float, width: float, height: float
+) -> Axes:
+    """Add axes whose place and size are in inches from the lower left corner."""
+    wide, high = figure.get_size_inches()
+    return figure.add_axes((left / wide, bottom / high, width / wide, height / high))
+
+
+def write_head(
+    figure: Figure,
+    title: str,
+    subtitle: str = "",
+    *,
+    corner_in: tuple[float, float] = (0.15, 0.15),
+) -> None:
+    """Write a title, and a fainter line below it, into the upper left corner."""
+    left_in, top_in = corner_in
+    wide, high = figure.get_size_inches()
+    left, top, lower = left_in / wide, 1 - top_in / high, 1 - (top_in + 0.24) / high
+    figure.text(left, top, title, va="top", size=TITLE_PT, weight="bold")
+    if subtitle:
+        figure.text(left, lower, subtitle, va="top", size=LABEL_PT, color=MUTED)
 
 
 def finished(figure: Figure) -> Figure:
