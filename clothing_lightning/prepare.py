@@ -63,7 +63,7 @@ def _prepare(words: list[str]) -> int:
     from clothing_lightning.cli.datasets import build_datamodule, print_options
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
     from clothing_lightning.datamodules.auditing import audit_datamodule
-    from clothing_lightning.reports.audit_files import REPORT, write_audit
+    from clothing_lightning.reports.audit_page import REPORT, write_audit
     from clothing_lightning.reports.audit_text import json_text, show
 
     quiet_libraries()

@@ -60,3 +60,9 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same for a text of several lines."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def markdown_cell(text: str) -> str:
+    """Text as it appears in a Markdown table: one line, no markup."""
+    line = " ".join(text.split())
+    return "".join(f"\\{c}" if c in r"\|*_`<[" else c for c in line)

@@ -13,7 +13,7 @@ from clothing_lightning.comparison.pareto import front
 from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import ALPHA, RankedModel, Ranking, Score
 from clothing_lightning.metrics.registry import METRICS, columns
-from clothing_lightning.wording import joined
+from clothing_lightning.wording import joined, markdown_cell
 
 _PAIR = {
     "accuracy_difference": "difference",
@@ -160,7 +160,7 @@ def markdown(compared: Comparison, ranking: Ranking, *, title: str) -> str:
     lines = [f"# {title}", ""]
     lines += [f"> {remark}\n" for remark in compared.remarks]
     lines += [*conclusions(compared, ranking), ""]
-    lines += _table(header, [[_escaped(cell) for cell in row] for row in rows])
+    lines += _table(header, [[markdown_cell(cell) for cell in row] for row in rows])
     lines += ["", *_pair_lines(ranking)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -181,8 +181,8 @@ def _pair_lines(ranking: Ranking) -> list[str]:
         ends = f"{pair.f1_low:+.3f} to {pair.f1_high:+.3f}"
         rows.append(
             [
-                _escaped(ranking.models[place].model.title),
-                _escaped(ranking.models[place + 1].model.title),
+                markdown_cell(ranking.models[place].model.title),
+                markdown_cell(ranking.models[place + 1].model.title),
                 f"{pair.difference:+.3f}{spread_text(pair.std)} "
                 f"({pair.low:+.3f} to {pair.high:+.3f})",
                 p_text(pair.p_holm),
@@ -206,12 +206,6 @@ def _pair_lines(ranking: Ranking) -> list[str]:
 def p_text(p: float) -> str:
     """A p-value for people."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _escaped(text: str) -> str:
-    """As it appears in a Markdown table: one line, no markup."""
-    line = " ".join(text.split())
-    return "".join(f"\\{c}" if c in r"\|*`<[" else c for c in line)
 
 
 def costs_known(ranking: Ranking) -> list[str]:

@@ -38,8 +38,7 @@ from clothing_lightning.reports.classification import write_classification_repor
 from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.evaluation_text import (
     agreement_lines,
-    results_table,
-    show_table,
+    show_results,
 )
 from clothing_lightning.tracking.read import CHECKPOINT, EVALUATES_TAG, StoredRun
 from clothing_lightning.tracking.run import RunWriter
@@ -256,7 +255,7 @@ def _show(run: StoredRun | None, model: TrainedNetwork, evaluation: Evaluation) 
         )
     for remark in _remarks(evaluation):
         warn(remark)
-    show_table(results_table(evaluation.predictions, images.split))
+    show_results(evaluation.predictions, images.split)
     if run is not None and images.from_run:
         for line in _agreement_with_stored(run, model, evaluation):
             say(line)

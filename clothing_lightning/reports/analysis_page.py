@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from clothing_lightning.network_analysis.complexity import BYTES, NetworkReport
 from clothing_lightning.network_analysis.layers import Layer
 from clothing_lightning.network_analysis.text import number
@@ -22,15 +19,11 @@ from clothing_lightning.wording import listed
 
 COSTLIEST = 10
 
-_LISTED = 6
-
 
 def analysis_page(
     reports: Sequence[NetworkReport],
     advice: Mapping[str, str],
     notes: Mapping[str, Sequence[str]],
-    *,
-    photos: Mapping[str, NDArray[np.uint8]] | None = None,
 ) -> str:
     """Write one HTML page with tables and figures.
 
@@ -39,8 +32,6 @@ def analysis_page(
         advice: A sentence or more on a network, by the title of its report.
         notes: Remarks on the numbers of a network, by the title of its report, such as
             what other tools count.
-        photos: Photos to draw the windows on, by the title of the report: ``[H, W, 3]``
-            at the report's image size.
 
     Returns:
         The page, which needs nothing from elsewhere.
@@ -56,7 +47,6 @@ def analysis_page(
             {
                 "advice": advice.get(report.title),
                 "notes": notes.get(report.title, ()),
-                "window": png(window_figure((photos or {}).get(report.title), report)),
                 **_network(report),
             }
             for report in reports
@@ -74,6 +64,7 @@ def _network(report: NetworkReport) -> dict[str, Any]:
         "compared": _compared(report),
         "facts": _facts(report),
         "field_sentences": " ".join(field_sentences(report)),
+        "window": png(window_figure(None, report)),
         "growth": png(growth_figure(report)),
         "stages": png(layers_figure(report)),
         "costliest": [layers[n] for n in by_macs[:COSTLIEST]],
@@ -132,16 +123,11 @@ def _facts(report: NetworkReport) -> dict[str, str]:
     joins = [f"{layer}: {offset:g} px" for layer, offset in seen.misaligned.items()]
     return facts | {
         "whole image from": seen.global_from or "no layer before the classifier",
-        "layers over whole rows, columns or images": _some(seen.global_ops),
-        "local windows, as of attention": _some(local),
-        "operations that could not be followed": _some(seen.unknown_ops),
-        "joins of paths with different centres": _some(joins),
+        "layers over whole rows, columns or images": listed(seen.global_ops) or "none",
+        "local windows, as of attention": listed(local) or "none",
+        "operations that could not be followed": listed(seen.unknown_ops) or "none",
+        "joins of paths with different centres": listed(joins) or "none",
     }
-
-
-def _some(items: Sequence[str]) -> str:
-    """The first few of a list, and how many more there are."""
-    return listed(items, _LISTED) or "none"
 
 
 def _layer(place: int, layer: Layer, report: NetworkReport) -> dict[str, str]:

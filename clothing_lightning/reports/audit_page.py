@@ -1,7 +1,8 @@
-"""One page, complete in itself, on what is odd about a data set."""
+"""One page, complete in itself, on what is odd about a data set, and its tables."""
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from clothing_lightning.data.audit import size_facts
 from clothing_lightning.data.audit_issues import ELONGATED
 from clothing_lightning.data.audit_types import WEIGHTS, Audit
 from clothing_lightning.data.decoding import read_image
-from clothing_lightning.errors import ImageError
-from clothing_lightning.reports.audit_text import HEADINGS, summary
+from clothing_lightning.errors import ImageError, StorageError
+from clothing_lightning.reports.audit_text import HEADINGS, json_text, summary
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.image_sizes import image_sizes_figure
 from clothing_lightning.reports.page import data_address, png, render
 
+REPORT = "audit.json"
 PAIRS_SHOWN, PHOTOS_SHOWN, ROWS_SHOWN = 60, 12, 50
 """They bound the page to some megabytes; the CSV files have the rest."""
 
@@ -33,6 +35,43 @@ _SIZE_NAMES = {
     "short_side_p95_px": "short side: 95 % are below",
     "largest_ratio": "long side by short side, at most",
 }
+
+
+def write_audit(audit: Audit, folder: Path, command: str) -> Path:
+    """Write the page and the tables, and a file for corrections if there is none yet.
+
+    Args:
+        audit: The audit to write down.
+        folder: The folder of the files; it is made if need be.
+        command: What to run next, as the page tells it.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        StorageError: If a file cannot be written.
+    """
+    page = folder / "index.html"
+    texts = {page: audit_page(audit, command), folder / REPORT: json_text(audit)}
+    tables = {
+        "duplicates": audit.duplicates,
+        "near_duplicates": audit.near_table,
+        "unreadable": audit.source.unreadable,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            file.write_text(text, encoding="utf-8")
+        for name, table in tables.items():
+            table.to_csv(folder / f"{name}.csv", index=False)
+        with suppress(FileExistsError), (folder / "corrections.csv").open("x") as own:
+            own.write("path,label\n")
+    except OSError as err:
+        raise StorageError(
+            f"{err.filename or folder}: cannot be written ({err.strerror}). Make room, "
+            "or name another folder with --out."
+        ) from err
+    return page
 
 
 def audit_page(audit: Audit, command: str) -> str:

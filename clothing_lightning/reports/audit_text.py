@@ -1,7 +1,6 @@
 """What `prepare` prints: sentences for people, JSON for programs."""
 
 import json
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,10 +18,10 @@ _STYLES = {"put right": "bold red", "look at": "bold yellow", "know": "bold"}
 _CLASSES = 12
 
 
-def as_json(audit: Audit) -> dict[str, Any]:
-    """Return the numbers and sentences of an audit, without its tables."""
+def json_text(audit: Audit) -> str:
+    """Return the numbers and sentences of an audit, without its tables, as JSON."""
     source = audit.source
-    return {
+    content = {
         "dataset": source.name,
         "root": source.root,
         "images": len(audit.images),
@@ -49,11 +48,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
             for issue in audit.issues
         ],
     }
-
-
-def json_text(audit: Audit) -> str:
-    """Return `as_json` as the text of a file."""
-    return json.dumps(as_json(audit), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def summary(audit: Audit) -> str:

@@ -12,6 +12,7 @@ from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports import style
 from clothing_lightning.reports.confusion import confusion_figure
 from clothing_lightning.reports.thumbnails import confused_pairs_figure, mistakes_figure
+from clothing_lightning.wording import counted, markdown_cell
 
 _MISTAKES = 24
 
@@ -59,7 +60,7 @@ def write_classification_report(
 
 
 def _save_matrices(matrix: pd.DataFrame, folder: Path, stage: str) -> None:
-    title = f"Confusion matrix, {stage}: {_images(int(matrix.to_numpy().sum()))}"
+    title = f"Confusion matrix, {stage}: {counted(matrix.to_numpy().sum(), 'image')}"
     for normalise, ending in ((False, ""), (True, "_normalised")):
         figure = confusion_figure(matrix, normalise=normalise, title=title)
         style.save(figure, folder / f"{stage}_confusion_matrix{ending}.png")
@@ -90,7 +91,9 @@ def _per_class_page(predictions: pd.DataFrame, stage: str) -> str:
     scores = numbers.per_class(predictions)
     for row in scores.itertuples():
         cells = [_number(value) for value in (row.precision, row.recall, row.f1)]
-        lines.append(f"| {_escaped(row.Index)} | {' | '.join(cells)} | {row.support} |")
+        lines.append(
+            f"| {markdown_cell(str(row.Index))} | {' | '.join(cells)} | {row.support} |"
+        )
     if scores.isna().to_numpy().any():
         lines += [
             "",
@@ -116,22 +119,12 @@ def _accuracy_sentence(predictions: pd.DataFrame) -> str:
     hits = int(matrix.to_numpy().trace())
     lower, upper = wilson_interval(hits, n)
     return (
-        f"Accuracy: {hits} of {_images(n)} are right, {100 * hits / n:.1f} % "
+        f"Accuracy: {hits} of {counted(n, 'image')} are right, {100 * hits / n:.1f} % "
         f"(95 % Wilson interval {100 * lower:.1f} % to {100 * upper:.1f} %, "
         f"n = {n:,}). The interval takes the images as independent of each other."
     )
 
 
-def _images(n: int) -> str:
-    return "1 image" if n == 1 else f"{n:,} images"
-
-
 def _number(value: object) -> str:
     number = float(str(value))
     return "-" if math.isnan(number) else f"{number:.3f}"
-
-
-def _escaped(name: object) -> str:
-    """Class name as it appears in a Markdown table: one line, no markup."""
-    text = " ".join(str(name).split())
-    return "".join(f"\\{c}" if c in r"\|*_`<[" else c for c in text)

@@ -1,7 +1,8 @@
 """Bars of what networks cost: several side by side, or one by stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -94,40 +95,28 @@ def layers_figure(report: NetworkReport) -> Figure:
         stages = [(layer.name, [layer]) for layer in layers]
         title = f"The {len(layers)} costliest of {len(report.layers):,} layers: {name}"
 
-    def panel(heading: str, colour: str, cost: Callable[[Layer], float]) -> _Panel:
+    panels = []
+    for heading, colour, attribute in (
+        (f"million MACs (batch 1, {by(report.image_size)})", style.BLUE, "macs"),
+        ("parameters (millions)", style.GREEN, "params"),
+        ("outputs (MB, batch 1, float32)", style.PURPLE, "activation_bytes"),
+    ):
+        cost = attrgetter(attribute)
         total = sum(map(cost, report.layers)) or 1
         values = [sum(map(cost, layers)) for _, layers in stages]
-        texts = [_with_share(value, value / total) for value in values]
-        return _Panel(heading, values, texts, colour)
-
+        texts = [_with_share(value / 1e6, value / total) for value in values]
+        panels.append(_Panel(heading, values, texts, colour))
+    names = [
+        style.shortened(start or "(network itself)", _NAME_COLUMNS)
+        for start, _ in stages
+    ]
     peak = number(report.peak_activation_bytes / 1e6)
-    return _bars_figure(
-        title,
-        [
-            style.shortened(name or "(network itself)", _NAME_COLUMNS)
-            for name, _ in stages
-        ],
-        [
-            panel(
-                f"million MACs (batch 1, {by(report.image_size)})",
-                style.BLUE,
-                lambda layer: layer.macs / 1e6,
-            ),
-            panel(
-                "parameters (millions)", style.GREEN, lambda layer: layer.params / 1e6
-            ),
-            panel(
-                "outputs (MB, batch 1, float32)",
-                style.PURPLE,
-                lambda layer: layer.activation_bytes / 1e6,
-            ),
-        ],
-        [
-            _MAC_NOTE,
-            "Outputs: of all layers together, as training keeps them; to classify, at "
-            f"most {peak} MB are needed at one time.",
-        ],
-    )
+    notes = [
+        _MAC_NOTE,
+        "Outputs: of all layers together, as training keeps them; to classify, at "
+        f"most {peak} MB are needed at one time.",
+    ]
+    return _bars_figure(title, names, panels, notes)
 
 
 def _with_share(value: float, share: float) -> str:

@@ -1,6 +1,6 @@
 """Learning curves of a run: loss, scores and learning rate by epoch."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,29 +11,9 @@ from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports import style
 
 _PANEL_IN = (4.4, 3.1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """How one column of the history is drawn."""
-
-    column: str
-    label: str
-    colour: str
-    dashed: bool = False
-
-
-_LOSS = (
-    _Curve("train/loss", "train", style.BLUE),
-    _Curve("val/loss", "val", style.ORANGE),
-)
-_SCORES = ("accuracy", "macro_f1")  # the second one dashed
+_COLOURS = {"train": style.BLUE, "val": style.ORANGE}
+_SCORES = {"accuracy": "-", "macro_f1": "--"}  # metric and line
 _SCORES_TITLE = " and ".join(METRICS[name].label for name in _SCORES)
-_SCORE_CURVES = tuple(
-    _Curve(f"{stage}/{name}", f"{stage} {METRICS[name].label}", colour, bool(dashed))
-    for dashed, name in enumerate(_SCORES)
-    for stage, colour in (("train", style.BLUE), ("val", style.ORANGE))
-)
 
 
 def learning_curves(history: pd.DataFrame, *, best_epoch: int | None) -> Figure:
@@ -47,13 +27,10 @@ def learning_curves(history: pd.DataFrame, *, best_epoch: int | None) -> Figure:
             any columns that start with ``lr``.
         best_epoch: Epoch to mark; none is marked where it is None.
     """
+    logged = history.dropna(axis=1, how="all")
     panels = {
-        title: [curve for curve in curves if _is_drawn(history, curve.column)]
-        for title, curves in (
-            ("loss", _LOSS),
-            (_SCORES_TITLE, _SCORE_CURVES),
-            ("learning rate", _learning_rates(history)),
-        )
+        title: {column: look for column, look in curves.items() if column in logged}
+        for title, curves in _panels(history).items()
     }
     panels = {title: curves for title, curves in panels.items() if curves}
     if not panels:
@@ -65,36 +42,54 @@ def learning_curves(history: pd.DataFrame, *, best_epoch: int | None) -> Figure:
     for axes, (title, curves) in zip(every_axes, panels.items(), strict=True):
         _draw_panel(axes, history, curves)
         axes.set_title(title, size=style.TITLE_PT, loc="left", weight="bold")
-        _mark_best(axes, best_epoch)
+        if best_epoch is not None:
+            look = {"color": style.MUTED, "linestyle": ":", "linewidth": 1.4}
+            label = f"best: epoch {best_epoch}"
+            axes.axvline(best_epoch, label=label, zorder=1, **look)
         axes.legend(fontsize=style.SMALL_PT, framealpha=0.85, edgecolor=style.FAINT)
     return style.finished(figure)
 
 
-def _learning_rates(history: pd.DataFrame) -> tuple[_Curve, ...]:
-    """One curve per parameter group whose learning rate was logged."""
-    columns = [str(c) for c in history.columns if str(c).startswith("lr")]
-    return tuple(
-        _Curve(column, column, style.PALETTE[2 + index % 2], dashed=index >= 2)
-        for index, column in enumerate(columns)
-    )
+def _panels(history: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """How the columns of each panel are drawn, by its title."""
+    rates = [column for column in map(str, history) if column.startswith("lr")]
+    return {
+        "loss": {
+            f"{stage}/loss": {"label": stage, "color": colour}
+            for stage, colour in _COLOURS.items()
+        },
+        _SCORES_TITLE: {
+            f"{stage}/{name}": {
+                "label": f"{stage} {METRICS[name].label}",
+                "color": colour,
+                "linestyle": line,
+            }
+            for name, line in _SCORES.items()
+            for stage, colour in _COLOURS.items()
+        },
+        "learning rate": {
+            column: {
+                "label": column,
+                "color": style.PALETTE[2 + place % 2],
+                "linestyle": "-" if place < 2 else "--",
+            }
+            for place, column in enumerate(rates)
+        },
+    }
 
 
-def _is_drawn(history: pd.DataFrame, column: str) -> bool:
-    return column in history.columns and bool(history[column].notna().any())
-
-
-def _draw_panel(axes: Axes, history: pd.DataFrame, curves: list[_Curve]) -> None:
-    for curve in curves:
-        values = history[curve.column].dropna()
+def _draw_panel(
+    axes: Axes, history: pd.DataFrame, curves: dict[str, dict[str, Any]]
+) -> None:
+    for column, look in curves.items():
+        values = history[column].dropna()
         axes.plot(
             values.index.to_numpy(),
             values.to_numpy(),
-            label=curve.label,
-            color=curve.colour,
-            linestyle="--" if curve.dashed else "-",
-            marker="s" if curve.dashed else "o",
+            marker="s" if look.get("linestyle") == "--" else "o",
             markersize=5 if len(values) == 1 else 3,
             linewidth=1.4,
+            **look,
         )
     first, last = history.index.min(), history.index.max()
     margin = 0.5 if first == last else 0.03 * (last - first)
@@ -105,16 +100,3 @@ def _draw_panel(axes: Axes, history: pd.DataFrame, curves: list[_Curve]) -> None
     axes.grid(color=style.FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _mark_best(axes: Axes, best_epoch: int | None) -> None:
-    if best_epoch is None:
-        return
-    axes.axvline(
-        best_epoch,
-        color=style.MUTED,
-        linestyle=":",
-        linewidth=1.4,
-        label=f"best: epoch {best_epoch}",
-        zorder=1,
-    )

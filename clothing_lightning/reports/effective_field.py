@@ -1,8 +1,9 @@
 """Heat maps of effective receptive fields, side by side, with the theoretical one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,25 +24,19 @@ _NAME_COLUMNS = 32
 _SMOOTHING = 1 / 48  # of the longer side: strides make a pattern of single pixels
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """How a line is drawn, and what the legend calls it."""
-
-    label: str
-    colour: str
-    dashes: tuple[float, tuple[float, ...]]
-
-    def handle(self, note: str = "") -> Line2D:
-        """The line in the legend."""
-        text = self.label + note
-        return Line2D([], [], color=self.colour, linestyle=self.dashes, label=text)
-
-
-_CONTOURS = {
-    0.95: _Line("95 % of the influence", style.ORANGE, (0, ())),
-    0.5: _Line("50 % of the influence", style.ORANGE, (0, (1.5, 1))),
+_CONTOURS: dict[float, dict[str, Any]] = {
+    0.95: {
+        "color": style.ORANGE,
+        "linestyle": (0, ()),
+        "label": "95 % of the influence",
+    },
+    0.5: {
+        "color": style.ORANGE,
+        "linestyle": (0, (1.5, 1)),
+        "label": "50 % of the influence",
+    },
 }
-_WINDOW = _Line("theoretical window", style.INK, (0, (4, 3)))
+_WINDOW: dict[str, Any] = {"color": style.INK, "linestyle": (0, (4, 3))}
 
 
 def effective_field_figure(
@@ -82,11 +77,12 @@ def effective_field_figure(
     bar.ax.tick_params(labelsize=style.SMALL_PT, colors=style.MUTED)
     bar.outline.set_visible(False)
     figure.suptitle(title, x=0.01, ha="left", size=style.TITLE_PT, weight="bold")
-    handles = [line.handle() for line in _CONTOURS.values()]
+    lines = list(_CONTOURS.values())
     if window is not None:
-        handles.append(_WINDOW.handle(_size_note(window, heat.shape)))
+        note = _size_note(window, heat.shape)
+        lines.append({**_WINDOW, "label": f"theoretical window, {note}"})
     figure.legend(
-        handles=handles,
+        handles=[Line2D([], [], **line) for line in lines],
         loc="outside lower left",
         fontsize=style.SMALL_PT,
         frameon=False,
@@ -97,14 +93,9 @@ def effective_field_figure(
 def _smoothed(heat: NDArray[np.float64]) -> NDArray[np.float64]:
     """Heat after a Gaussian filter with mirrored edges, relative to its mean."""
     sigma = max(heat.shape) * _SMOOTHING
-    reach = int(3 * sigma)
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    for axis in (0, 1):
-        pads = [(0, 0), (0, 0)]
-        pads[axis] = (reach, reach)
-        padded = np.pad(heat, pads, mode="symmetric")
-        heat = np.apply_along_axis(np.convolve, axis, padded, weights, mode="valid")
-    return np.asarray(heat / heat.mean())
+    side = 2 * int(3 * sigma) + 1
+    smooth = cv2.GaussianBlur(heat, (side, side), sigma, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(smooth / smooth.mean())
 
 
 def _draw_lines(
@@ -115,7 +106,8 @@ def _draw_lines(
     """Draw the contours and the part of the window that lies in the image."""
     for share, line in _CONTOURS.items():
         level = smallest_set(heat, share)[1]
-        axes.contour(heat, [level], colors=line.colour, linestyles=[line.dashes])
+        look = {"colors": line["color"], "linestyles": [line["linestyle"]]}
+        axes.contour(heat, [level], **look)
     if window is None:
         return
     top, left, bottom, right = window
@@ -124,10 +116,9 @@ def _draw_lines(
     axes.plot(
         np.clip([left, right, right, left, left], 0, width) - 0.5,
         np.clip([top, top, bottom, bottom, top], 0, height) - 0.5,
-        color=_WINDOW.colour,
-        linestyle=_WINDOW.dashes,
         linewidth=1.6,
         clip_on=False,
+        **_WINDOW,
     )
 
 
@@ -135,7 +126,7 @@ def _size_note(window: tuple[int, int, int, int], shape: tuple[int, ...]) -> str
     """The window's size, and where it goes beyond the image."""
     top, left, bottom, right = window
     beyond = min(top, left) < 0 or bottom > shape[0] or right > shape[1]
-    size = f", {bottom - top} x {right - left} px"
+    size = f"{bottom - top} x {right - left} px"
     return f"{size}: partly beyond the image" if beyond else size
 
 

@@ -12,8 +12,8 @@ from clothing_lightning.metrics.intervals import wilson_interval
 from clothing_lightning.metrics.registry import METRICS, columns
 
 
-def results_table(predictions: pd.DataFrame, title: str) -> Table:
-    """Scores, with 95 % Wilson intervals of those that are shares of the images."""
+def show_results(predictions: pd.DataFrame, title: str) -> None:
+    """Print scores, with 95 % Wilson intervals of those that are shares of images."""
     scores, count = summary(predictions), len(predictions)
     table = Table(f"{title}, {count:,} images", "", "95 % interval")
     table.columns[1].justify = "right"
@@ -23,11 +23,6 @@ def results_table(predictions: pd.DataFrame, title: str) -> Table:
             ends = wilson_interval(round(scores[name] * count), count)
             interval = f"{ends[0]:.3f} to {ends[1]:.3f}"
         table.add_row(label, f"{scores[name]:.3f}", interval)
-    return table
-
-
-def show_table(table: Table) -> None:
-    """Print a table."""
     Console().print(table)
 
 

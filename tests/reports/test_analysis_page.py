@@ -5,7 +5,6 @@ from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from clothing_lightning.network_analysis.complexity import NetworkReport
@@ -181,13 +180,6 @@ def test_names_are_text_and_not_html(two: Page) -> None:
     assert facts["operations that could not be followed"] == EVIL
     assert [row[1:3] for row in two.tables[-1][1:]] == [[EVIL, EVIL]] * 3
     assert f"Advice on {EVIL} at 64 x 96." in two.text
-
-
-def test_photos_are_drawn_below_the_windows(analysed: Analysed) -> None:
-    report = analysed("test_resnet", 64, 96)
-    photos = {report.title: np.zeros((96, 64, 3), np.uint8)}
-    with pytest.raises(ValueError, match=r"photo has 96 x 64 px.* at 64 x 96 px"):
-        analysis_page([report], {}, {}, photos=photos)
 
 
 def test_page_of_many_layers_is_small_and_complete(analysed: Analysed) -> None:
