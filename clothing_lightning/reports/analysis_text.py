@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -35,10 +36,7 @@ def as_json(
         "padding_px": field and field.padding_px,
         "global_from": report.field.global_from,
         "global_ops": report.field.global_ops,
-        "local_ops": [
-            {"layer": m.layer, "positions": m.positions, "size_px": m.size_px}
-            for m in report.field.local_ops
-        ],
+        "local_ops": [asdict(mixing) for mixing in report.field.local_ops],
         "unknown_ops": report.field.unknown_ops,
         "misaligned_joins": list(report.field.misaligned),
         "uniform": report.field.is_uniform,
@@ -63,10 +61,9 @@ def as_json(
     return json.dumps(entries)
 
 
-_LAYER_COLUMNS = (
-    *("name", "type", "input_shape", "output_shape", "kernel", "stride", "groups"),
-    *("filters", "params", "macs", "flops", "other_flops", "activation_bytes"),
-)
+_SHAPES = ("input_shape", "output_shape", "kernel", "stride")
+_COUNTS = ("groups", "filters", "params", "macs", "flops", "other_flops")
+_LAYER_COLUMNS = ("name", "type", *_SHAPES, *_COUNTS, "activation_bytes")
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
@@ -98,10 +95,7 @@ def layer_table(reports: Sequence[NetworkReport]) -> "pd.DataFrame":
         for layer in report.layers
     ]
     table = pd.DataFrame(rows)
-    for column in (
-        *("input_shape", "output_shape", "kernel", "stride"),
-        "receptive_field_px",
-    ):
+    for column in (*_SHAPES, "receptive_field_px"):
         table[column] = table[column].map(times, na_action="ignore")
     return table
 

@@ -41,7 +41,7 @@ def class_counts_figure(
     axes.set_yticks(range(len(names)), names, size=style.LABEL_PT)
     for position, (heading, texts) in enumerate(numbers.items()):
         _write_column(axes, position, [heading, *texts])
-    _add_titles(figure, axes, len(counts.columns))
+    _write_titles(figure, axes)
     return style.finished(figure)
 
 
@@ -91,13 +91,13 @@ def _write_column(axes: Axes, position: int, texts: list[str]) -> None:
         )
 
 
-def _add_titles(figure: Figure, axes: Axes, splits: int) -> None:
+def _write_titles(figure: Figure, axes: Axes) -> None:
     style.write_head(figure, "Images per class and split")
     width_in, height_in = figure.get_size_inches()
     figure.legend(
         loc="upper left",
         bbox_to_anchor=(0.15 / width_in, 1 - 0.38 / height_in),
-        ncols=splits,
+        ncols=len(axes.containers),
         frameon=False,
         fontsize=style.LABEL_PT,
         borderaxespad=0,

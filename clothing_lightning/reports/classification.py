@@ -1,9 +1,11 @@
 """All classification reports of one evaluation, from its stored predictions."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from clothing_lightning.errors import StorageError
 from clothing_lightning.metrics import classification_report as numbers
@@ -41,7 +43,7 @@ def write_classification_report(
     scores = numbers.per_class(predictions)
     matrix = numbers.confusion_matrix(predictions)
     pairs = numbers.confused_pairs(predictions)
-    page = _per_class_page(predictions, stage)
+    page = _per_class_page(predictions, scores, matrix, stage)
     start = folder / stage
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,9 +51,8 @@ def write_classification_report(
         Path(f"{start}_per_class.md").write_text(page, encoding="utf-8")
         matrix.to_csv(f"{start}_confusion_matrix.csv")
         pairs.to_csv(f"{start}_confused_pairs.csv", index=False)
-        _save_matrices(matrix, folder, stage)
-        if image_root is not None:
-            _save_photos(predictions, pairs, folder, stage, image_root)
+        for ending, figure in _figures(predictions, matrix, pairs, stage, image_root):
+            style.save(figure, Path(f"{start}_{ending}"))
     except OSError as err:
         raise StorageError(
             f"{folder}: the reports of stage '{stage}' cannot be written ({err}). "
@@ -59,28 +60,28 @@ def write_classification_report(
         ) from err
 
 
-def _save_matrices(matrix: pd.DataFrame, folder: Path, stage: str) -> None:
-    title = f"Confusion matrix, {stage}: {counted(matrix.to_numpy().sum(), 'image')}"
+def _figures(
+    predictions: pd.DataFrame,
+    matrix: pd.DataFrame,
+    pairs: pd.DataFrame,
+    stage: str,
+    image_root: Path | None,
+) -> Iterator[tuple[str, Figure]]:
+    """Draw each figure, with the end of its file's name."""
+    title = f"Confusion matrix, {stage}: {counted(len(predictions), 'image')}"
     for normalise, ending in ((False, ""), (True, "_normalised")):
         figure = confusion_figure(matrix, normalise=normalise, title=title)
-        style.save(figure, folder / f"{stage}_confusion_matrix{ending}.png")
+        yield f"confusion_matrix{ending}.png", figure
+    if image_root is not None:
+        figure = confused_pairs_figure(pairs, predictions, image_root)
+        yield "confused_pairs.jpg", figure
+        mistakes = numbers.confident_mistakes(predictions, _MISTAKES)
+        yield "confident_mistakes.jpg", mistakes_figure(mistakes, image_root)
 
 
-def _save_photos(
-    predictions: pd.DataFrame,
-    pairs: pd.DataFrame,
-    folder: Path,
-    stage: str,
-    image_root: Path,
-) -> None:
-    figure = confused_pairs_figure(pairs, predictions, image_root)
-    style.save(figure, folder / f"{stage}_confused_pairs.jpg")
-    mistakes = numbers.confident_mistakes(predictions, _MISTAKES)
-    figure = mistakes_figure(mistakes, image_root)
-    style.save(figure, folder / f"{stage}_confident_mistakes.jpg")
-
-
-def _per_class_page(predictions: pd.DataFrame, stage: str) -> str:
+def _per_class_page(
+    predictions: pd.DataFrame, scores: pd.DataFrame, matrix: pd.DataFrame, stage: str
+) -> str:
     """Markdown page: one row per class, the averages below."""
     lines = [
         f"# Classification report: {stage}",
@@ -88,7 +89,6 @@ def _per_class_page(predictions: pd.DataFrame, stage: str) -> str:
         "| class | precision | recall | F1 | images |",
         "|:---|---:|---:|---:|---:|",
     ]
-    scores = numbers.per_class(predictions)
     for row in scores.itertuples():
         cells = [_number(value) for value in (row.precision, row.recall, row.f1)]
         lines.append(
@@ -106,17 +106,16 @@ def _per_class_page(predictions: pd.DataFrame, stage: str) -> str:
         f"| {METRICS[name].definition} | {_number(value)} |"
         for name, value in numbers.summary(predictions).items()
     ]
-    lines += ["", _accuracy_sentence(predictions)]
+    lines += ["", _accuracy_sentence(matrix)]
     return "\n".join(lines) + "\n"
 
 
-def _accuracy_sentence(predictions: pd.DataFrame) -> str:
+def _accuracy_sentence(matrix: pd.DataFrame) -> str:
     """Accuracy with the number of images and its uncertainty."""
-    n = len(predictions)
+    counts = matrix.to_numpy()
+    hits, n = int(counts.trace()), int(counts.sum())
     if n == 0:
         return "Accuracy: n = 0, no images."
-    matrix = numbers.confusion_matrix(predictions)
-    hits = int(matrix.to_numpy().trace())
     lower, upper = wilson_interval(hits, n)
     return (
         f"Accuracy: {hits} of {counted(n, 'image')} are right, {100 * hits / n:.1f} % "

@@ -102,9 +102,9 @@ def layers_figure(report: NetworkReport) -> Figure:
         ("outputs (MB, batch 1, float32)", style.PURPLE, "activation_bytes"),
     ):
         cost = attrgetter(attribute)
-        total = sum(map(cost, report.layers)) or 1
-        values = [sum(map(cost, layers)) for _, layers in stages]
-        texts = [_with_share(value / 1e6, value / total) for value in values]
+        total = sum(map(cost, report.layers)) / 1e6 or 1
+        values = [sum(map(cost, layers)) / 1e6 for _, layers in stages]
+        texts = [_with_share(value, value / total) for value in values]
         panels.append(_Panel(heading, values, texts, colour))
     names = [
         style.shortened(start or "(network itself)", _NAME_COLUMNS)

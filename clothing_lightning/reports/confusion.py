@@ -41,7 +41,7 @@ def confusion_figure(matrix: pd.DataFrame, *, normalise: bool, title: str) -> Fi
     subtitle = f"in the cells: {unit}"
 
     figure, axes, cell_in = _canvas(rows, columns, [title, subtitle])
-    _draw_cells(axes, values, _cell_texts(values, normalise), cell_in)
+    _draw_cells(axes, values, cell_in, normalise)
     label_pt = min(style.LABEL_PT, cell_in * 25)
     axes.set_yticks(range(len(rows)), rows, size=label_pt)
     axes.set_xticks(
@@ -76,21 +76,10 @@ def _canvas(
     return figure, axes, cell_in
 
 
-def _cell_texts(values: NDArray[np.float64], normalise: bool) -> list[list[str]]:
-    """Text of every cell, empty where nothing was counted."""
-
-    def text(value: float) -> str:
-        if np.isnan(value) or value == 0:
-            return ""
-        return "<1" if normalise and value < 0.5 else f"{value:.0f}"
-
-    return [[text(value) for value in row] for row in values]
-
-
 def _draw_cells(
-    axes: Axes, values: NDArray[np.float64], texts: list[list[str]], cell_in: float
+    axes: Axes, values: NDArray[np.float64], cell_in: float, normalise: bool
 ) -> None:
-    """Shade the cells, separate them by thin lines and write into them."""
+    """Shade the cells, separate them by thin lines and write into those that count."""
     known = values[~np.isnan(values)]
     highest = max(1.0, float(known.max())) if known.size else 1.0
     norm = PowerNorm(_SHADE_EXPONENT, vmin=0, vmax=highest)
@@ -102,15 +91,16 @@ def _draw_cells(
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_color(style.FAINT)
     size_pt = min(9.0, cell_in * 21)
-    for row, column in zip(*np.nonzero(np.array(texts) != ""), strict=True):
+    for row, column in np.argwhere(values > 0):
+        value = values[row, column]
         axes.text(
             column,
             row,
-            texts[row][column],
+            "<1" if normalise and value < 0.5 else f"{value:.0f}",
             ha="center",
             va="center",
             size=size_pt,
-            color=style.text_colour(list(image.to_rgba(values[row, column]))),
+            color=style.text_colour(list(image.to_rgba(value))),
         )
 
 

@@ -38,7 +38,7 @@ class PhotoSheet:
         self.figure = Figure(figsize=(width_in, height_in))
         self._axes = self.figure.add_axes((0, 0, 1, 1))
         # Set before there is a photo, the limits are kept.
-        self._axes.set(xlim=(0, width_in), ylim=(height_in, 0))
+        self._axes.set(xlim=(0, width_in), ylim=(height_in, 0), xticks=[], yticks=[])
         self._axes.set_axis_off()
 
     def left(self, column: int) -> float:

@@ -141,7 +141,7 @@ def growth_figure(report: NetworkReport) -> Figure:
     size_in = (_GROWTH_WIDTH_IN, sum(heights_in) + 1.9)
     figure = Figure(figsize=size_in, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=heights_in)
-    _draw_growth(upper, [max(field.size_px) for _, field in seen], labelled=True)
+    _draw_growth(upper, [max(field.size_px) for _, field in seen])
     for side in sorted(set(report.image_size)):
         label = f"side of the image, {side:,} px"
         upper.axhline(side, color=style.INK, dashes=(4, 3), linewidth=1.2, label=label)
@@ -156,7 +156,12 @@ def growth_figure(report: NetworkReport) -> Figure:
     lower.set_xlabel("layers, in the order in which they end", size=style.LABEL_PT)
     title = f"How the field grows: {style.shortened(report.name, _NAME_COLUMNS)}"
     upper.set_title(title, size=style.TITLE_PT, loc="left", weight="bold")
-    figure.legend(loc="outside lower left", fontsize=style.SMALL_PT, frameon=False)
+    figure.legend(
+        *upper.get_legend_handles_labels(),
+        loc="outside lower left",
+        fontsize=style.SMALL_PT,
+        frameon=False,
+    )
     return style.finished(figure)
 
 
@@ -205,15 +210,10 @@ def _draw_strides(axes: Axes, report: NetworkReport) -> None:
     field = report.field.field
     if field is None:
         return
+    sides = field.size_px, field.stride_px, field.padding_px, report.field.grid
     rows, columns = (
         (size - stride) / 2 - padding + stride * np.arange(count + 1)
-        for size, stride, padding, count in zip(
-            field.size_px,
-            field.stride_px,
-            field.padding_px,
-            report.field.grid,
-            strict=True,
-        )
+        for size, stride, padding, count in zip(*sides, strict=True)
     )
     for lines in (
         axes.hlines(rows, columns[0], columns[-1], label="strides"),
@@ -223,14 +223,12 @@ def _draw_strides(axes: Axes, report: NetworkReport) -> None:
         lines.set_path_effects([_STRIDE_HALO])
 
 
-def _draw_growth(axes: Axes, values: list[int], *, labelled: bool = False) -> None:
+def _draw_growth(axes: Axes, values: list[int]) -> None:
     places = range(1, len(values) + 1)
     most = list(accumulate(values, max))
-    labels = ("a layer", "the most so far") if labelled else ("", "")
-    axes.plot(places, values, ".", color=style.BLUE, markersize=3.5, label=labels[0])
-    axes.step(
-        places, most, where="post", color=style.BLUE, linewidth=1.2, label=labels[1]
-    )
+    axes.plot(places, values, ".", color=style.BLUE, markersize=3.5, label="a layer")
+    label = "the most so far"
+    axes.step(places, most, where="post", color=style.BLUE, linewidth=1.2, label=label)
     axes.tick_params(labelsize=style.SMALL_PT)
     axes.grid(color=style.FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -244,13 +242,10 @@ def _mark_global(axes: Axes, layers: list[Layer], name: str | None) -> None:
     if name is None or name not in names:
         return
     before = layers[: names.index(name)]
-    axes.axvline(
-        sum(layer.field is not None for layer in before) + 1,
-        color=style.ORANGE,
-        linewidth=1.6,
-        label=f"from {style.shortened(name, _NAME_COLUMNS)} on, every position may "
-        "depend on the whole image",
-    )
+    place = sum(layer.field is not None for layer in before) + 1
+    layer = style.shortened(name, _NAME_COLUMNS)
+    label = f"from {layer} on, every position may depend on the whole image"
+    axes.axvline(place, color=style.ORANGE, linewidth=1.6, label=label)
 
 
 def _name_levels(axes: Axes, ranks: list[int], names: list[str]) -> None:
