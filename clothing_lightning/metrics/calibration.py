@@ -16,36 +16,28 @@ from numpy.typing import NDArray
 from clothing_lightning.metrics.classification_report import SMALLEST_PROBABILITY, ratio
 from clothing_lightning.metrics.intervals import wilson_interval
 
+_BINS = 15
 _TEMPERATURES = (0.05, 20.0)
 _POINTS = 200
 
 
 def reliability(
-    probabilities: NDArray[np.floating], targets: NDArray[np.integer], bins: int = 15
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
 ) -> pd.DataFrame:
-    """Compare confidence with accuracy, in bins of equal width.
-
-    Args:
-        probabilities: Softmax probabilities.
-        targets: Columns of the true classes.
-        bins: Number of bins from 0 to 1. Each holds its lower end, the last one also 1.
+    """Compare confidence with accuracy, in 15 bins of equal width from 0 to 1.
 
     Returns:
-        For each bin ``lower``, ``upper``, ``images``, the mean ``confidence`` of its
-        images, their ``accuracy``, and ``accuracy_lower`` and ``accuracy_upper``, the
-        ends of its 95 % Wilson interval. A bin without images has NaN means.
-
-    Raises:
-        ValueError: If ``bins`` is below 1.
+        For each bin, which holds its lower end (the last one also 1), ``lower``,
+        ``upper``, ``images``, the mean ``confidence`` of its images, their
+        ``accuracy``, and ``accuracy_lower`` and ``accuracy_upper``, the ends of its
+        95 % Wilson interval. A bin without images has NaN means.
     """
-    if bins < 1:
-        raise ValueError(f"bins is {bins}: it starts at 1.")
     confidence, right = _top(probabilities, targets)
-    ends = np.linspace(0, 1, bins + 1)
+    ends = np.linspace(0, 1, _BINS + 1)
     positions = np.searchsorted(ends[1:-1], confidence, side="right")
-    images = np.bincount(positions, minlength=bins)
-    hits = np.bincount(positions, right, bins)
-    sums = np.bincount(positions, confidence, bins)
+    images = np.bincount(positions, minlength=_BINS)
+    hits = np.bincount(positions, right, _BINS)
+    sums = np.bincount(positions, confidence, _BINS)
     lower, upper = zip(*map(wilson_interval, hits, images), strict=True)
     return pd.DataFrame(
         {
@@ -61,7 +53,7 @@ def reliability(
 
 
 def expected_calibration_error(
-    probabilities: NDArray[np.floating], targets: NDArray[np.integer], bins: int = 15
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
 ) -> float:
     """Mean distance of accuracy and confidence over the bins, weighted by images.
 
@@ -70,11 +62,8 @@ def expected_calibration_error(
 
     Returns:
         0 to 1; NaN if there is no image.
-
-    Raises:
-        ValueError: If ``bins`` is below 1.
     """
-    table = reliability(probabilities, targets, bins)
+    table = reliability(probabilities, targets)
     if not len(targets):
         return math.nan
     distances = (table["accuracy"] - table["confidence"]).abs() * table["images"]

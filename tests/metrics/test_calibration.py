@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from clothing_lightning.metrics import calibration
 from clothing_lightning.metrics.calibration import (
     accuracy_at_coverage,
     expected_calibration_error,
@@ -41,8 +42,14 @@ def loss(probabilities: Floats, targets: Targets) -> float:
     return float(-np.log(probabilities[np.arange(len(targets)), targets]).mean())
 
 
+@pytest.fixture
+def four_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "_BINS", 4)
+
+
+@pytest.mark.usefixtures("four_bins")
 def test_bins_hold_what_is_in_them() -> None:
-    table = reliability(FOUR, TARGETS, bins=4)
+    table = reliability(FOUR, TARGETS)
     assert table["lower"].tolist() == [0, 0.25, 0.5, 0.75]
     assert table["upper"].tolist() == [0.25, 0.5, 0.75, 1]
     assert table["images"].tolist() == [0, 0, 2, 2]
@@ -55,15 +62,19 @@ def test_bins_hold_what_is_in_them() -> None:
     assert tuple(ends[2]) == wilson_interval(1, 2)
 
 
+@pytest.mark.usefixtures("four_bins")
 def test_bin_holds_its_lower_end_and_the_last_one_also_1() -> None:
-    probabilities = np.array([[0.5, 0.5], [1.0, 0.0]])
-    table = reliability(probabilities, np.array([0, 0]), bins=2)
-    assert table["images"].tolist() == [0, 2]
+    probabilities = np.array([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]])
+    table = reliability(probabilities, np.array([0, 0, 0]))
+    assert table["images"].tolist() == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("bins", [1, 10, 15, 100])
 @pytest.mark.parametrize("sharpness", [0.3, 1.0, 3.0])
-def test_calibration_error_equals_torchmetrics(bins: int, sharpness: float) -> None:
+def test_calibration_error_equals_torchmetrics(
+    bins: int, sharpness: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "_BINS", bins)
     probabilities, targets = drawn(sharpness=sharpness)
     # It computes in float32: confidences within that of the end of a bin would move.
     ends = np.linspace(0, 1, bins + 1)
@@ -72,12 +83,13 @@ def test_calibration_error_equals_torchmetrics(bins: int, sharpness: float) -> N
     expected = multiclass_calibration_error(
         torch.from_numpy(probabilities), torch.from_numpy(targets), 7, bins
     )
-    found = expected_calibration_error(probabilities, targets, bins)
+    found = expected_calibration_error(probabilities, targets)
     assert found == pytest.approx(float(expected), abs=1e-6)
 
 
+@pytest.mark.usefixtures("four_bins")
 def test_calibration_error_of_hand_computed_bins() -> None:
-    found = expected_calibration_error(FOUR, TARGETS, bins=4)
+    found = expected_calibration_error(FOUR, TARGETS)
     assert found == pytest.approx((0.1 + 0.35) / 2, abs=1e-12)
 
 
@@ -186,13 +198,6 @@ def test_temperature_1_changes_nothing_and_no_temperature_changes_the_order() ->
         np.testing.assert_array_equal(
             changed.argsort(axis=1), probabilities.argsort(axis=1)
         )
-
-
-def test_bins_start_at_1() -> None:
-    with pytest.raises(ValueError, match="bins is 0: it starts at 1"):
-        reliability(FOUR, TARGETS, bins=0)
-    with pytest.raises(ValueError, match="bins is -1"):
-        expected_calibration_error(FOUR, TARGETS, bins=-1)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
