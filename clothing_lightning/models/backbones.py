@@ -1,8 +1,9 @@
 """Networks by name, with the weights that were asked for or an error.
 
-A name is timm's, with or without a weight tag (``resnet18.a1_in1k``). Weights come
-from the hub, from a file, from an installed package, or are ``none``: a network
-never starts from random weights because others could not be had.
+A name is timm's, with or without a weight tag (``resnet18.a1_in1k``), or that of one
+of our own networks. Weights come from the hub, from a file, from an installed package,
+or are ``none``: a network never starts from random weights because others could not be
+had.
 """
 
 from collections.abc import Mapping
@@ -26,8 +27,7 @@ from torch import Tensor, nn
 from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.errors import ConfigError, UserError, WeightsError
 from clothing_lightning.models import networks as _networks  # noqa: F401  registers
-from clothing_lightning.models.packaged_weights import packaged_weights
-from clothing_lightning.models.weight_files import read_state
+from clothing_lightning.models.weight_files import read_package, read_state
 from clothing_lightning.wording import closest
 
 
@@ -44,7 +44,7 @@ def create_backbone(
     """Build a network with a new head.
 
     Args:
-        backbone: timm's name, with or without a weight tag, or one of ours.
+        backbone: Name of the network.
         weights: ``hub``, ``package``, ``none``, or the path of a file.
         num_classes: Number of outputs of the new head.
         drop_rate: Rate of dropout before the head, 0 to 1.
@@ -86,7 +86,7 @@ def create_untrained(
     """Build a network with random weights, to look at or to time.
 
     Args:
-        backbone: timm's name, with or without a weight tag, or one of ours.
+        backbone: Name of the network.
         image_size: Height and width, for networks whose parameters depend on it.
         num_classes: Number of outputs; by default the backbone's own number.
 
@@ -122,11 +122,7 @@ def _create(
 
 
 def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> None:
-    """Refuse a name that timm does not know.
-
-    Args:
-        backbone: The name, with or without a weight tag.
-        option: The option that gave the name, for the message.
+    """Refuse a name, given by an option, that timm does not know.
 
     Raises:
         ConfigError: If timm does not know the name; the message has the closest ones.
@@ -153,21 +149,15 @@ def input_size_of(backbone: str) -> tuple[int, int, int]:
 def preprocessing_of(backbone: str, in_chans: int | None = None) -> Preprocessing:
     """Return the preprocessing that the weights of a backbone were trained with.
 
-    Args:
-        backbone: timm's name, with or without a weight tag, or one of ours.
-        in_chans: Number of channels that the network is built for; by default the
-            backbone's own.
+    It is that of the backbone's own channels, or of ``in_chans``.
 
     Raises:
         ConfigError: If there is no such network, or photos have no such channels.
     """
     check_backbone(backbone)
-    cfg = get_pretrained_cfg(backbone)
-    own = (
-        Preprocessing(cfg.input_size[-1], cfg.mean, cfg.std, cfg.crop_pct)
-        if cfg
-        else Preprocessing()
-    )
+    own = Preprocessing()
+    if cfg := get_pretrained_cfg(backbone):
+        own = Preprocessing(cfg.input_size[-1], cfg.mean, cfg.std, cfg.crop_pct)
     return own if in_chans is None else own.in_channels(in_chans)
 
 
@@ -177,22 +167,24 @@ def load_weights(network: nn.Module, backbone: str, weights: str) -> None:
     Args:
         network: A network with the head that timm gives it.
         backbone: Name of the network.
-        weights: ``package`` or a path to a ``.pth``, ``.pt`` or ``.safetensors`` file
-            with a state dict, or a checkpoint of this project.
+        weights: ``package``, or the path of a file as `read_state` takes it.
 
     Raises:
         WeightsError: If they cannot be had, or a parameter is missing, left over or
             of another shape.
     """
     name = backbone.partition(".")[0]
+    wanted = network.state_dict()
     given = (
-        packaged_weights(name, network.state_dict())
+        read_package(name, wanted)
         if weights == "package"
         else read_state(Path(weights))
     )
     head = head_names(network)
-    given = {key: value for key, value in given.items() if key not in head}
-    wanted = {k: v for k, v in network.state_dict().items() if k not in head}
+    given, wanted = (
+        {key: value for key, value in state.items() if key not in head}
+        for state in (given, wanted)
+    )
     _adapt_channels(given, wanted, backbone)
     faults = [
         *(
@@ -287,15 +279,7 @@ def _hub_answers() -> bool:
 
 
 def _cached_state(repository: str, file_name: str | None) -> dict[str, Tensor]:
-    """Read pretrained weights from the cache of the hub's client.
-
-    Args:
-        repository: Name of the repository on the hub.
-        file_name: Name of the file with the weights; None: one of the usual names.
-
-    Raises:
-        FileNotFoundError: If they are not there.
-    """
+    """Read pretrained weights from the cache of the hub's client, where they may be."""
     for name in (file_name, "model.safetensors", "pytorch_model.bin"):
         file = name and huggingface_hub.try_to_load_from_cache(repository, name)
         if isinstance(file, str):

@@ -11,19 +11,18 @@ from torch import Tensor, nn
 from clothing_lightning.data.dataset import Batch
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.models.backbones import create_backbone, preprocessing_of
-from clothing_lightning.models.class_weights import ClassWeights
-from clothing_lightning.models.class_weights import class_weights as weights_of_classes
 from clothing_lightning.models.description import KEY, NetworkDescription
 from clothing_lightning.models.losses import (
+    ClassWeights,
     ImageLoss,
     LossName,
     image_weights,
     main_labels,
 )
+from clothing_lightning.models.losses import class_weights as weights_of_classes
 from clothing_lightning.models.metrics import StageMetrics
 from clothing_lightning.models.mixing import Mixing
-from clothing_lightning.models.phased import PhasedModule
-from clothing_lightning.models.phases import Phase
+from clothing_lightning.models.phases import Phase, PhasedModule
 
 
 class ClothingClassifier(PhasedModule):
@@ -177,7 +176,8 @@ class ClothingClassifier(PhasedModule):
         logits = self(images).float()
         losses = loss(logits, targets, self.class_weights)
         weights = image_weights(targets, self.class_weights)
-        metrics.update(logits, main_labels(targets), losses, weights)
+        labels = main_labels(targets)
+        metrics.update(logits=logits, labels=labels, losses=losses, weights=weights)
         total = weights.sum()
         # A batch may have none but images of weight 0.
         return losses.sum() / total.where(total > 0, 1.0), logits

@@ -3,8 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from types import NoneType
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from clothing_lightning import __version__
@@ -79,7 +78,8 @@ class NetworkDescription:
                 f"{values['software_version'][:20]}, and this version reads format "
                 f"{FORMAT_VERSION}: pip install --upgrade clothing-lightning"
             )
-        _require_types(values, _TYPES)
+        types = _stored_types(cls)
+        _require_types(values, types)
         names, size = values["class_names"], values["image_size"]
         if not 0 < len(names) <= _MAX_CLASSES or any(map(_is_no_name, names)):
             raise ValueError(f"class_names are not 1 to {_MAX_CLASSES:,} names")
@@ -91,33 +91,28 @@ class NetworkDescription:
             _require_range("image_size", size, 1, _MAX_SIZE_PX)
         if values["in_chans"] not in (None, 1, 3):
             raise ValueError(f"in_chans is {values['in_chans']}, not 1 or 3")
-        plain = {key: values[key] for key in _TYPES}
+        plain = {key: values[key] for key in types}
         return cls(**plain | {"preprocessing": _preprocessing(values["preprocessing"])})
 
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "backbone": str,
-    "class_names": list,
-    "preprocessing": dict,
-    "in_chans": (int, NoneType),
-    "image_size": (int, NoneType),
-    "channels_last": bool,
-    "precision": str,
-    "crops_to_boxes": bool,
-    "run_id": str,
-    "run_name": str,
-    "software_version": str,
+_STORED_AS: dict[Any, Any] = {
+    list[str]: list,
+    tuple[float, ...]: list | tuple,
+    float: int | float,
+    Preprocessing: dict,
 }
-_PREPROCESSING_TYPES: dict[str, type | tuple[type, ...]] = {
-    "image_size": int,
-    "mean": (list, tuple),
-    "std": (list, tuple),
-    "crop_pct": (int, float),
-}
+
+
+def _stored_types(described: type) -> dict[str, Any]:
+    """The type that each field of a dataclass has as a plain value."""
+    return {
+        field.name: _STORED_AS.get(field.type, field.type)
+        for field in fields(described)
+    }
 
 
 def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
-    _require_types(values, _PREPROCESSING_TYPES)
+    _require_types(values, _stored_types(Preprocessing))
     _require_range("preprocessing.image_size", values["image_size"], 1, _MAX_SIZE_PX)
     _require_range("preprocessing.crop_pct", values["crop_pct"], 1e-3, 1)
     for key, least in (("mean", -1e6), ("std", 1e-6)):
@@ -138,7 +133,7 @@ def _is_no_text(name: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in name)
 
 
-def _require_types(values: Any, types: Mapping[str, type | tuple[type, ...]]) -> None:
+def _require_types(values: Any, types: Mapping[str, Any]) -> None:
     if not isinstance(values, dict):
         raise ValueError(f"a {type(values).__name__} stands in place of named values")
     for key, wanted in types.items():

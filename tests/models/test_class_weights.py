@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clothing_lightning.errors import ConfigError
-from clothing_lightning.models.class_weights import ClassWeights, class_weights
+from clothing_lightning.models.losses import ClassWeights, class_weights
 
 NAMES = ["Dress", "Hat", "Shoes"]
 

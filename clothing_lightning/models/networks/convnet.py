@@ -140,12 +140,9 @@ class ConvNet(nn.Module):
 
 
 def build(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
-    """Build a `ConvNet` of three stages as timm builds its networks.
+    """Build a `ConvNet` of three stages, registered by name, as timm builds its own.
 
-    Args:
-        name: Name under which the network is registered.
-        pretrained: Whether to load the weights of its cfg.
-        options: Options of `ConvNet` or of timm.
+    Options are those of `ConvNet` and of timm.
     """
     features = {"flatten_sequential": True, "out_indices": (0, 1, 2)}
     network: nn.Module = build_model_with_cfg(

@@ -52,11 +52,8 @@ class NASNetAMobile(nn.Module):
     ) -> None:
         """Build the network with random weights.
 
-        Args:
-            num_classes: Outputs; 0 for the pooled features.
-            in_chans: Channels of the images.
-            drop_rate: Dropout before the classifier, 0 to 1.
-            global_pool: ``avg``, ``max``, ``avgmax`` or ``catavgmax``.
+        Options are timm's: 0 classes give the pooled features, dropout comes before the
+        classifier, and a pooling is ``avg``, ``max``, ``avgmax`` or ``catavgmax``.
         """
         super().__init__()
         self.in_chans = in_chans
@@ -70,9 +67,9 @@ class NASNetAMobile(nn.Module):
         )
         self.cell_stem_0 = large.CellStem0(STEM, width // 4, "same")
         self.cell_stem_1 = large.CellStem1(STEM, width // 2, "same")
-        cells = dict(_cells(width))
-        self.cell_names = tuple(cells)
-        for name, cell in cells.items():
+        self.cell_names = []
+        for name, cell in _cells(width):
+            self.cell_names.append(name)
             self.add_module(name, cell)
         for part in self.children():
             if isinstance(getattr(part, "comb_iter_2_left", None), AvgPool2dSame):
