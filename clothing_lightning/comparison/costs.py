@@ -34,11 +34,11 @@ COSTS = {
 }
 
 
-def cost_text(name: str, value: float) -> str:
-    """A cost for people: ``3.4 M``, ``0.39 G``, ``13.7 MB``, ``7 min``; or a dash."""
+def cost_text(name: str, value: float, unknown: str = "-") -> str:
+    """A cost for people: ``3.4 M``, ``0.39 G``, ``13.7 MB``, ``7 min``."""
     unit = COSTS[name].unit
     if math.isnan(value):
-        return "-"
+        return unknown
     if unit == "s":
         return f"{value / 60:,.0f} min" if value >= 90 else f"{value:.0f} s"
     if unit:

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from clothing_lightning.comparison.calibrated import Calibrated
 from clothing_lightning.comparison.predictions import Model
@@ -177,11 +176,7 @@ def _draw_history(axes: Axes, model: Model, column: str, number: int) -> None:
         marks = look(number) | thin
         marks["marker"] = marks["marker"] if len(values) == 1 else ""
         label = _short(model.title) if repeat == 0 else None
-        axes.plot(_places_of(values), values.to_numpy(), label=label, **marks)
-
-
-def _places_of(values: "pd.Series[float]") -> NDArray[np.int64]:
-    return values.index.to_numpy()
+        axes.plot(values.index.to_numpy(), values.to_numpy(), label=label, **marks)
 
 
 def plain(axes: Axes) -> None:

@@ -1,22 +1,30 @@
-"""One page, complete in itself: which model is best, whether that is real, its cost."""
+"""One page, complete in itself: which model is best, whether that is real, its cost.
+
+Figures have room for the best eight models.
+"""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from clothing_lightning.comparison import tables
+from markupsafe import Markup
+
+from clothing_lightning.comparison import figures, tables
+from clothing_lightning.comparison.by_class import f1_by_class
+from clothing_lightning.comparison.calibrated import calibrated
 from clothing_lightning.comparison.cost_figure import NAMED, cost_figure
 from clothing_lightning.comparison.costs import COSTS, cost_text
+from clothing_lightning.comparison.hyperparameters import differences
 from clothing_lightning.comparison.page_data import Photo, page_data
-from clothing_lightning.comparison.page_details import details
 from clothing_lightning.comparison.pareto import front
 from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking
+from clothing_lightning.comparison.slices import slices
 from clothing_lightning.comparison.text import conclusions, costs_known
 from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.reports.inline_svg import inline_svg
-from clothing_lightning.reports.page import render
-from clothing_lightning.wording import listed
+from clothing_lightning.reports.page import Table, render
+from clothing_lightning.wording import counted, listed
 
 ALL_PAIRS = 12
 """Models of which all pairs are in the table; of more, each is held to the best."""
@@ -32,7 +40,7 @@ def comparison_page(
     links: Mapping[str, str],
     timed_on: str = "",
 ) -> str:
-    """Write one HTML page with tables, figures and photos.
+    """Write one HTML page with tables, figures and photos, which needs nothing else.
 
     Args:
         compared: The models, and the images on which all of them were tested.
@@ -43,11 +51,11 @@ def comparison_page(
             where the file is not to be had.
         links: The address of each run that has one, by the run's id.
         timed_on: The machine of the latencies, if they were measured.
-
-    Returns:
-        The page, which needs nothing from elsewhere.
     """
+    models = [ranked.model for ranked in ranking.models]
+    best = models[: figures.MOST]
     stds = [ranked.scores[ranking.by].std for ranked in ranking.models]
+    settings = {model.title: model.runs[0].hyperparameters for model in models}
     return render(
         "comparison_page.html",
         title=title,
@@ -58,33 +66,38 @@ def comparison_page(
         ranked_by=METRICS[ranking.by].label,
         has_spread=not all(map(math.isnan, stds)),
         ranking=tables.ranking_table(ranking, links),
-        titles=[ranked.model.title for ranked in ranking.models],
+        titles=[model.title for model in models],
         pairs=_pairs(ranking),
         costs=_costs(ranking),
         timed_on=timed_on,
         data=page_data(compared, ranking, photo),
-        **details(compared, ranking),
+        drawn=figures.MOST,
+        classes=_classes(compared, ranking),
+        slices=_slices(compared, ranking),
+        calibration=_calibration(compared, ranking),
+        curves=inline_svg(
+            figures.curves_figure(best),
+            "curves-figure",
+            "Learning curves of the models",
+        ),
+        has_repeats=any(len(model.runs) > 1 for model in best),
+        settings=tables.differences_table(differences(settings)),
     )
 
 
 def _facts(compared: Comparison) -> list[str]:
     """How much was compared."""
-    runs = sum(len(model.runs) for model in compared.models)
     facts = [
-        _count(len(compared.models), "model"),
-        _count(runs, "run"),
-        _count(len(compared.images), "test image"),
-        _count(len(compared.class_names), "class", "classes"),
+        counted(len(compared.models), "model"),
+        counted(sum(len(model.runs) for model in compared.models), "run"),
+        counted(len(compared.images), "test image"),
+        counted(len(compared.class_names), "class", "classes"),
     ]
     if len(compared.tests) > 1:
         sizes = sorted({len(places) for places in compared.tests})
         each = " to ".join(f"{n:,}" for n in dict.fromkeys((sizes[0], sizes[-1])))
         facts.append(f"{len(compared.tests)} test sets of {each} images")
     return facts
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"
 
 
 def _pairs(ranking: Ranking) -> dict[str, Any] | None:
@@ -96,8 +109,8 @@ def _pairs(ranking: Ranking) -> dict[str, Any] | None:
     return {
         "table": tables.pairs_table(ranking, pairs),
         "are_all": are_all,
-        "tested": _count(len(ranking.pairs), "pair"),
-        "has_spread": not all(math.isnan(pair.std) for pair in pairs),
+        "tested": counted(len(ranking.pairs), "pair"),
+        "has_spread": not all(math.isnan(pair.accuracy.std) for pair in pairs),
     }
 
 
@@ -121,8 +134,9 @@ def _differs(ranking: Ranking, cost: str) -> bool:
 def _cost(ranking: Ranking, cost: str) -> dict[str, str]:
     titles = [ranked.model.title for ranked in ranking.models]
     costs = [ranked.costs[cost] for ranked in ranking.models]
+    label = COSTS[cost].label
     if len(costs) > 1 and not _differs(ranking, cost):
-        same = f"{COSTS[cost].label}: the same for all ({cost_text(cost, costs[0])})."
+        same = f"{label}: the same for all ({cost_text(cost, costs[0])})."
         return {"sentence": f"{same[0].upper()}{same[1:]}", "figure": ""}
     scores = [ranked.scores[ranking.by] for ranked in ranking.models]
     numbers = [
@@ -131,10 +145,7 @@ def _cost(ranking: Ranking, cost: str) -> dict[str, str]:
     ]
     best = front(costs, [score.value for score in scores])
     named = ", ".join(f"{titles[n]} ({numbers[n]})" for n in best)
-    sentence = (
-        f"By {COSTS[cost].label}, no model is cheaper and better than one of these: "
-        f"{named}."
-    )
+    sentence = f"By {label}, no model is cheaper and better than one of these: {named}."
     unknown = [titles[n] for n, value in enumerate(costs) if math.isnan(value)]
     if unknown:
         sentence += f" Not known for {len(unknown)}: {listed(unknown, 5)}."
@@ -144,3 +155,43 @@ def _cost(ranking: Ranking, cost: str) -> dict[str, str]:
     hints = {f"model-{n}": f"{titles[n]}: {text}" for n, text in enumerate(numbers)}
     figure = inline_svg(drawn, f"cost-{cost}-figure", sentence, hints)
     return {"sentence": sentence, "figure": figure}
+
+
+def _classes(compared: Comparison, ranking: Ranking) -> dict[str, Markup | Table]:
+    """F1 by class, the easiest class first."""
+    f1 = f1_by_class(compared, [ranked.model for ranked in ranking.models])
+    images = compared.images["label"].value_counts()
+    counts = [int(images[name]) for name in f1.index]
+    drawn = figures.f1_figure(f1.iloc[:, : figures.MOST], counts)
+    return {
+        "figure": inline_svg(drawn, "f1-figure", "F1 of each class and model"),
+        "table": tables.classes_table(f1, counts),
+    }
+
+
+def _slices(compared: Comparison, ranking: Ranking) -> dict[str, Table]:
+    """Accuracy by what else is known of the images: a table for each column."""
+    titles = [model.title for model in compared.models]
+    order = [titles.index(ranked.model.title) for ranked in ranking.models]
+    return {
+        part.by: tables.slices_table(titles, order, part) for part in slices(compared)
+    }
+
+
+def _calibration(compared: Comparison, ranking: Ranking) -> dict[str, Markup | Table]:
+    """Confidence against accuracy, and what leaving out unsure images brings."""
+    best = [ranked.model for ranked in ranking.models[: figures.MOST]]
+    models = {model.title: calibrated(compared, model) for model in best}
+    accuracy, coverage = (
+        figures.reliability_figure(models),
+        figures.coverage_figure(models),
+    )
+    return {
+        "table": tables.calibration_table(models),
+        "reliability": inline_svg(
+            accuracy, "reliability-figure", "Accuracy over confidence"
+        ),
+        "coverage": inline_svg(
+            coverage, "coverage-figure", "Accuracy on the most confident images"
+        ),
+    }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from clothing_lightning.comparison.predictions import Comparison, Model
-from clothing_lightning.comparison.ranking import ALPHA, Pair, Ranking
+from clothing_lightning.comparison.ranking import ALPHA, Pair, PairedTest, Ranking
 from clothing_lightning.data.decoding import MAX_PIXELS
 
 PHOTOS = 400
@@ -69,17 +69,18 @@ def page_data(compared: Comparison, ranking: Ranking, photo: Photo) -> dict[str,
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
-    """The tests of a pair, of both scores alike."""
-    accuracy = (pair.difference, pair.low, pair.high, pair.p, pair.p_holm)
-    f1 = (pair.f1_difference, pair.f1_low, pair.f1_high, pair.f1_p, pair.f1_p_holm)
-    names = ("difference", "low", "high", "p", "p_holm")
     return {
         "a": pair.a,
         "b": pair.b,
-        "accuracy": dict(zip(names, map(_rounded, accuracy), strict=True)),
-        "macro_f1": dict(zip(names, map(_rounded, f1), strict=True)),
+        "accuracy": _test(pair.accuracy),
+        "macro_f1": _test(pair.macro_f1),
         "images_needed": pair.needed,
     }
+
+
+def _test(test: PairedTest) -> dict[str, float | None]:
+    names = ("difference", "low", "high", "p", "p_holm")
+    return {name: _rounded(getattr(test, name)) for name in names}
 
 
 def _packed(values: NDArray[np.intp], kind: "np.dtype[Any]") -> str:

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -60,47 +60,50 @@ class RankedModel:
 
 
 @dataclass(frozen=True)
+class PairedTest:
+    """Two models held against each other by one metric, on the same images.
+
+    Attributes:
+        difference: Score of the better model less that of the other.
+        low: Lower end of the 95 % interval of that difference.
+        high: Upper end of that interval.
+        p: p-value of that difference. Of accuracy: exact McNemar test, or with several
+            repeats a sign-flip test; of macro F1: from the paired bootstrap.
+        p_holm: That p-value after Holm's correction for all pairs.
+        std: Standard deviation of the difference of accuracies over test sets; NaN of
+            one, and of macro F1.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float = math.nan
+    std: float = math.nan
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two models on the same images; ``a`` stands above ``b``.
 
     Attributes:
         a: Place of the better one, from 0.
         b: Place of the other.
-        difference: Accuracy of a less that of b.
-        low: Lower end of the 95 % interval of that difference.
-        high: Upper end of that interval.
-        p: p-value of that difference: exact McNemar test, or with several repeats a
-            sign-flip test.
-        p_holm: That p-value after Holm's correction for all pairs.
-        f1_difference: Macro F1 of a less that of b.
-        f1_low: Lower end of the 95 % interval of that difference.
-        f1_high: Upper end of that interval.
-        f1_p: p-value of that difference, from the paired bootstrap.
-        f1_p_holm: That p-value after Holm's correction for all pairs.
+        accuracy: Test of their accuracies.
+        macro_f1: Test of their macro F1.
         needed: Test images that would tell their accuracies apart with a power of 0.8,
             corrected for all pairs (Bonferroni); None where they are the same.
-        std: Standard deviation of the difference of accuracies over test sets; NaN of
-            one.
     """
 
     a: int
     b: int
-    difference: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    f1_difference: float
-    f1_low: float
-    f1_high: float
-    f1_p: float
-    f1_p_holm: float
+    accuracy: PairedTest
+    macro_f1: PairedTest
     needed: int | None
-    std: float = math.nan
 
-    def corrected(self, by: str) -> float:
-        """The corrected p of the difference in accuracy or macro F1."""
-        return self.p_holm if by == "accuracy" else self.f1_p_holm
+    def p(self, by: str) -> float:
+        """The corrected p-value of the difference in accuracy or macro F1."""
+        return (self.accuracy if by == "accuracy" else self.macro_f1).p_holm
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Ranking:
     by: str
     models: list[RankedModel]
     pairs: list[Pair]
-    alike: list[range] = field(default_factory=list)
+    alike: list[range]
 
     def pair(self, a: int, b: int) -> Pair:
         """The pair of two places, in any order."""
@@ -126,7 +129,7 @@ class Ranking:
 
     def p(self, a: int, b: int) -> float:
         """The corrected p-value of the difference in the ranking metric."""
-        return self.pair(a, b).corrected(self.by)
+        return self.pair(a, b).p(self.by)
 
 
 def rank(
@@ -175,20 +178,16 @@ def rank(
 
 def _score(compared: Comparison, model: Model, metric: Metric) -> Score:
     """A share of images with Wilson's interval, or else a value without an interval."""
-    if metric.top:
-        hits, trials = compared.answers(model, metric.top)
-        low, high = clustered_wilson(hits, trials)
-        each = [compared.hits(repeat, metric.top).mean() for repeat in model.repeats]
-        return Score(hits.sum() / trials.sum(), low, high, _std(each))
     assert metric.compute is not None
-    each = [
-        float(
-            metric.compute(
-                counts_of(compared.labels[compared.tests[r.test]], r.probabilities)
-            )
-        )
+    counts = [
+        counts_of(compared.labels[compared.tests[r.test]], r.probabilities)
         for r in model.repeats
     ]
+    each = [float(metric.compute(of_repeat)) for of_repeat in counts]
+    if metric.top:
+        hits, trials = compared.answers(model, metric.top)
+        ends = clustered_wilson(hits, trials)
+        return Score(hits.sum() / trials.sum(), *ends, _std(each))
     value = float(np.average(each, weights=model.weights))
     return Score(value, math.nan, math.nan, _std(each))
 
@@ -208,50 +207,52 @@ def _pairs(compared: Comparison, order: Sequence[int], f1: Scores) -> list[Pair]
     """Test every two models."""
     models = [compared.models[n] for n in order]
     rights = [compared.rights(model) for model in models]
-    trials = np.isfinite(rights[0]).sum(axis=0)
     places = list(combinations(range(len(order)), 2))
-    f1_places = [(order[a], order[b]) for a, b in places]
-    p_values = np.array(
-        [
-            _p_value(rights[a] - rights[b], _parts(models[a], models[b]))
-            for a, b in places
-        ]
-    )
-    f1_p_values = np.array([f1.p_value(*both) for both in f1_places])
-    corrected, f1_corrected = holm(p_values), holm(f1_p_values)
-    pairs = []
-    for number, (a, b) in enumerate(places):
-        both, gaps = f1_places[number], rights[a] - rights[b]
-        tested = gaps[np.isfinite(gaps)]
-        difference = float(tested.mean())
-        # Each image's difference if all were tested equally often.
-        own = np.nansum(gaps, axis=0) - difference * trials
-        low, high = paired_difference_interval(difference + own / trials.mean())
-        f1_low, f1_high = f1.difference_interval(*both)
-        pairs.append(
-            Pair(
-                a=a,
-                b=b,
-                difference=difference,
-                low=low,
-                high=high,
-                p=float(p_values[number]),
-                p_holm=float(corrected[number]),
-                f1_difference=f1.difference(*both),
-                f1_low=f1_low,
-                f1_high=f1_high,
-                f1_p=float(f1_p_values[number]),
-                f1_p_holm=float(f1_corrected[number]),
-                needed=images_needed(tested, alpha=ALPHA / len(places)),
-                std=_std(np.nanmean(gaps, axis=1)),
-            )
+    gaps = [rights[a] - rights[b] for a, b in places]
+    parts = [_parts(models[a], models[b]) for a, b in places]
+    accuracy = _corrected(list(map(_accuracy_test, gaps, parts)))
+    macro_f1 = _corrected([_f1_test(f1, order[a], order[b]) for a, b in places])
+    return [
+        Pair(
+            *places[number],
+            accuracy[number],
+            macro_f1[number],
+            images_needed(gap[np.isfinite(gap)], alpha=ALPHA / len(places)),
         )
-    return pairs
+        for number, gap in enumerate(gaps)
+    ]
 
 
-def _p_value(gaps: NDArray[np.float64], parts: int) -> float:
-    """Test gaps of shape (tests, images), all of them of an image at once."""
-    return sign_flip_test(_whole(np.nansum(gaps, axis=0), parts))
+def _accuracy_test(gaps: NDArray[np.float64], parts: int) -> PairedTest:
+    """Test differences of shape (tests, images); NaN where an image is not tested.
+
+    Args:
+        gaps: Share of one model's repeats that are right, less that of the other's.
+        parts: A number of which all these shares are whole parts.
+    """
+    trials = np.isfinite(gaps).sum(axis=0)
+    difference = float(gaps[np.isfinite(gaps)].mean())
+    total = np.nansum(gaps, axis=0)
+    # Each image's difference if all were tested equally often.
+    own = difference + (total - difference * trials) / trials.mean()
+    low, high = paired_difference_interval(own)
+    # The smallest whole numbers that keep the ratios of the images' differences.
+    whole = np.rint(total * parts).astype(np.int64)
+    p = sign_flip_test(whole // max(int(np.gcd.reduce(whole)), 1))
+    std = _std(np.nanmean(gaps, axis=1))
+    return PairedTest(difference, low, high, p, std=std)
+
+
+def _f1_test(f1: Scores, a: int, b: int) -> PairedTest:
+    ends = f1.difference_interval(a, b)
+    return PairedTest(f1.difference(a, b), *ends, f1.p_value(a, b))
+
+
+def _corrected(tests: Sequence[PairedTest]) -> list[PairedTest]:
+    p_values = holm(np.array([test.p for test in tests]))
+    return [
+        replace(test, p_holm=float(p)) for test, p in zip(tests, p_values, strict=True)
+    ]
 
 
 def _parts(*models: Model) -> int:
@@ -261,14 +262,8 @@ def _parts(*models: Model) -> int:
     return min(parts, _MOST_PARTS)
 
 
-def _whole(shares: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
-    """Differences of shares as the smallest whole numbers that keep their ratios."""
-    whole = np.rint(shares * parts).astype(np.int64)
-    return whole // max(int(np.gcd.reduce(whole)), 1) if len(whole) else whole
-
-
 def _alike(count: int, pairs: Sequence[Pair], by: str) -> list[range]:
     p_values = np.ones((count, count))
     for pair in pairs:
-        p_values[pair.a, pair.b] = p_values[pair.b, pair.a] = pair.corrected(by)
+        p_values[pair.a, pair.b] = p_values[pair.b, pair.a] = pair.p(by)
     return indistinguishable(p_values, ALPHA)

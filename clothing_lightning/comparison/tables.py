@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from clothing_lightning.comparison.calibrated import Calibrated
-from clothing_lightning.comparison.costs import COSTS, cost_text
+from clothing_lightning.comparison.costs import COSTS
 from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.comparison.ranking import (
     ALPHA,
     Pair,
-    RankedModel,
+    PairedTest,
     Ranking,
     Score,
 )
@@ -22,9 +22,10 @@ from clothing_lightning.comparison.slices import Slices
 from clothing_lightning.comparison.text import (
     costs_known,
     estimate_text,
-    interval_text,
     letters_of,
     p_text,
+    ranking_cells,
+    score_cell,
     spread_text,
 )
 from clothing_lightning.metrics.classification_report import class_names
@@ -49,38 +50,26 @@ def ranking_table(ranking: Ranking, links: Mapping[str, str]) -> dict[str, Any]:
         ``cells``, and its ``runs``.
     """
     scores = columns("page", ranking.models[0].scores)
-    costs = [
-        cost for cost in COSTS if cost != "latency_ms" or cost in costs_known(ranking)
-    ]
+    known = costs_known(ranking)
+    costs = [cost for cost in COSTS if cost != "latency_ms" or cost in known]
+    headings, rows = ranking_cells(ranking, scores, costs, unknown=DASH)
     models = [
         {
             "title": ranked.model.title,
             "letters": _shortened(letters),
-            "cells": [
-                *(_score_cell(ranked.scores[name]) for name in scores),
-                *(_cost_cell(ranked, cost) for cost in costs),
-            ],
+            "cells": cells,
             "runs": [_run(run, links.get(run.run_id, "")) for run in ranked.model.runs],
         }
-        for ranked, letters in zip(ranking.models, letters_of(ranking), strict=True)
+        for ranked, letters, cells in zip(
+            ranking.models, letters_of(ranking), rows, strict=True
+        )
     ]
-    headings = [*scores.values(), *(COSTS[cost].label for cost in costs)]
     return {"headings": headings, "models": models}
 
 
 def _shortened(letters: str) -> list[str]:
     """Up to three letters; of more letters the first and the last, with a dash."""
     return list(letters) if len(letters) < 4 else [f"{letters[0]}{DASH}{letters[-1]}"]
-
-
-def _score_cell(score: Score) -> Cell:
-    text = f"{score.value:.3f}{spread_text(score.std)}"
-    return Cell(text, score.value, interval_text(score))
-
-
-def _cost_cell(ranked: RankedModel, cost: str) -> Cell:
-    value = ranked.costs[cost]
-    return Cell(DASH if math.isnan(value) else cost_text(cost, value), value)
 
 
 def _run(run: RunPredictions, link: str) -> dict[str, str | Cell]:
@@ -107,25 +96,24 @@ def pairs_table(ranking: Ranking, pairs: Sequence[Pair]) -> Table:
         [
             titles[pair.a],
             Cell(breakable(titles[pair.b]), kind="other"),
-            _difference_cell(pair.difference, pair.low, pair.high, pair.std),
-            Cell(p_text(pair.p), pair.p),
-            _corrected_p_cell(pair.p_holm),
+            _difference_cell(pair.accuracy),
+            Cell(p_text(pair.accuracy.p), pair.accuracy.p),
+            _corrected_p_cell(pair.accuracy.p_holm),
             DASH
             if pair.needed is None
             else Cell(estimate_text(pair.needed), pair.needed),
-            _difference_cell(pair.f1_difference, pair.f1_low, pair.f1_high),
-            _corrected_p_cell(pair.f1_p_holm),
+            _difference_cell(pair.macro_f1),
+            _corrected_p_cell(pair.macro_f1.p_holm),
         ]
         for pair in pairs
     ]
     return Table("tests", "Tests of pairs", headings, rows)
 
 
-def _difference_cell(
-    value: float, low: float, high: float, std: float = math.nan
-) -> Cell:
-    ends = f"{signed(low)} to {signed(high)}"
-    return Cell(f"{signed(value)}{spread_text(std)}", value, ends)
+def _difference_cell(test: PairedTest) -> Cell:
+    text = f"{signed(test.difference)}{spread_text(test.std)}"
+    ends = f"{signed(test.low)} to {signed(test.high)}"
+    return Cell(text, test.difference, ends)
 
 
 def signed(value: float) -> str:
@@ -147,7 +135,7 @@ def slices_table(titles: Sequence[str], order: Sequence[int], part: Slices) -> T
     """
     parts = [Cell(name, note=f"n = {count:,}") for name, count in part.images.items()]
     rows: list[Row] = [
-        [titles[number], *(_score_cell(Score(*ends)) for ends in part.scores[number])]
+        [titles[number], *(score_cell(Score(*ends)) for ends in part.scores[number])]
         for number in order
     ]
     return Table("slices", f"Accuracy by {part.by}", ["model", *parts], rows)

@@ -1,47 +1,43 @@
 """What a comparison says, in words and tables: terminal, Markdown, CSV."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from operator import attrgetter
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.pareto import front
 from clothing_lightning.comparison.predictions import Comparison
-from clothing_lightning.comparison.ranking import ALPHA, RankedModel, Ranking, Score
+from clothing_lightning.comparison.ranking import ALPHA, PairedTest, Ranking, Score
 from clothing_lightning.metrics.registry import METRICS, columns
+from clothing_lightning.reports.page import Cell
 from clothing_lightning.wording import joined, markdown_cell
 
 _PAIR = {
-    "accuracy_difference": "difference",
-    "accuracy_low": "low",
-    "accuracy_high": "high",
-    "p": "p",
-    "p_holm": "p_holm",
-    "macro_f1_difference": "f1_difference",
-    "macro_f1_low": "f1_low",
-    "macro_f1_high": "f1_high",
-    "macro_f1_p": "f1_p",
-    "macro_f1_p_holm": "f1_p_holm",
+    "accuracy_difference": "accuracy.difference",
+    "accuracy_low": "accuracy.low",
+    "accuracy_high": "accuracy.high",
+    "p": "accuracy.p",
+    "p_holm": "accuracy.p_holm",
+    "macro_f1_difference": "macro_f1.difference",
+    "macro_f1_low": "macro_f1.low",
+    "macro_f1_high": "macro_f1.high",
+    "macro_f1_p": "macro_f1.p",
+    "macro_f1_p_holm": "macro_f1.p_holm",
     "images_needed": "needed",
-    "accuracy_difference_std": "std",
+    "accuracy_difference_std": "accuracy.std",
 }
 """Columns of the table of pairs, and the field of `Pair` that each holds."""
 
 
-def score_text(score: Score, *, digits: int = 3) -> str:
+def score_text(score: Score) -> str:
     """``0.851 (0.817 to 0.879)``."""
-    ends = f"{score.low:.{digits}f} to {score.high:.{digits}f}"
-    return f"{score.value:.{digits}f} ({ends})"
-
-
-def interval_text(score: Score, between: str = " to ") -> str:
-    """``0.817 to 0.879``; empty if the score has no interval."""
-    ends = f"{score.low:.3f}{between}{score.high:.3f}"
-    return "" if math.isnan(score.low) else ends
+    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
@@ -124,45 +120,48 @@ def estimate_text(count: int) -> str:
 
 def ranking_table(ranking: Ranking) -> pd.DataFrame:
     """One row a model, best first: scores with their intervals, costs in base units."""
-    return pd.DataFrame([_row(ranked) for ranked in ranking.models])
-
-
-def _row(ranked: RankedModel) -> dict[str, object]:
-    row: dict[str, object] = {
-        "model": ranked.model.title,
-        "repeats": len(ranked.model.repeats),
-    }
-    for name, score in ranked.scores.items():
-        row |= {
-            name: score.value,
-            f"{name}_low": score.low,
-            f"{name}_high": score.high,
-            f"{name}_std": score.std,
-        }
-    row |= ranked.costs
-    row["runs"] = " ".join(run.run_id for run in ranked.model.runs)
-    return row
+    rows = []
+    for ranked in ranking.models:
+        model = ranked.model
+        row: dict[str, object] = {"model": model.title, "repeats": len(model.repeats)}
+        for name, score in ranked.scores.items():
+            row |= {
+                name: score.value,
+                f"{name}_low": score.low,
+                f"{name}_high": score.high,
+                f"{name}_std": score.std,
+            }
+        row |= ranked.costs
+        rows.append(row | {"runs": " ".join(run.run_id for run in model.runs)})
+    return pd.DataFrame(rows)
 
 
 def pairs_table(ranking: Ranking) -> pd.DataFrame:
     """One row for each two models, the better one first."""
     titles = [ranked.model.title for ranked in ranking.models]
-    rows = [
-        [titles[pair.a], titles[pair.b], *(getattr(pair, of) for of in _PAIR.values())]
-        for pair in ranking.pairs
-    ]
+    values = attrgetter(*_PAIR.values())
+    rows = [(titles[pair.a], titles[pair.b], *values(pair)) for pair in ranking.pairs]
     return pd.DataFrame(rows, columns=["better", "other", *_PAIR])
 
 
 def markdown(compared: Comparison, ranking: Ranking, *, title: str) -> str:
     """The comparison as a page of Markdown."""
-    header, rows = _cells(ranking)
+    scores, costs = columns("page", ranking.models[0].scores), costs_known(ranking)
+    headings, rows = ranking_cells(ranking, scores, costs)
+    named = [
+        [*map(markdown_cell, names), *map(_on_one_line, cells)]
+        for names, cells in zip(_names(ranking), rows, strict=True)
+    ]
     lines = [f"# {title}", ""]
     lines += [f"> {remark}\n" for remark in compared.remarks]
     lines += [*conclusions(compared, ranking), ""]
-    lines += _table(header, [[markdown_cell(cell) for cell in row] for row in rows])
+    lines += _table(["", "model", *headings], named)
     lines += ["", *_pair_lines(ranking)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _on_one_line(cell: Cell) -> str:
+    return f"{cell.text} ({cell.note})" if cell.note else cell.text
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -175,22 +174,13 @@ def _pair_lines(ranking: Ranking) -> list[str]:
     if len(ranking.models) < 2:
         return []
     rows = []
-    any_spread = any(not math.isnan(pair.std) for pair in ranking.pairs)
-    for place in range(len(ranking.models) - 1):
+    any_spread = any(not math.isnan(pair.accuracy.std) for pair in ranking.pairs)
+    titles = [markdown_cell(ranked.model.title) for ranked in ranking.models]
+    for place, neighbours in enumerate(pairwise(titles)):
         pair = ranking.pair(place, place + 1)
-        ends = f"{pair.f1_low:+.3f} to {pair.f1_high:+.3f}"
-        rows.append(
-            [
-                markdown_cell(ranking.models[place].model.title),
-                markdown_cell(ranking.models[place + 1].model.title),
-                f"{pair.difference:+.3f}{spread_text(pair.std)} "
-                f"({pair.low:+.3f} to {pair.high:+.3f})",
-                p_text(pair.p_holm),
-                "-" if pair.needed is None else estimate_text(pair.needed),
-                f"{pair.f1_difference:+.3f} ({ends})",
-                p_text(pair.f1_p_holm),
-            ]
-        )
+        needed = "-" if pair.needed is None else estimate_text(pair.needed)
+        accuracy, macro_f1 = _tested(pair.accuracy), _tested(pair.macro_f1)
+        rows.append([*neighbours, *accuracy, needed, *macro_f1])
     header = ["better", "next", "accuracy", "p, Holm", "images needed"]
     header += ["macro F1", "p, Holm"]
     return [
@@ -201,6 +191,13 @@ def _pair_lines(ranking: Ranking) -> list[str]:
         "",
         *_table(header, rows),
     ]
+
+
+def _tested(test: PairedTest) -> tuple[str, str]:
+    """The difference with its interval, and the corrected p-value."""
+    ends = f"{test.low:+.3f} to {test.high:+.3f}"
+    difference = f"{test.difference:+.3f}{spread_text(test.std)} ({ends})"
+    return difference, p_text(test.p_holm)
 
 
 def p_text(p: float) -> str:
@@ -217,28 +214,36 @@ def costs_known(ranking: Ranking) -> list[str]:
     ]
 
 
-def _cells(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
-    """The ranking as one table."""
-    scores, costs = columns("page", ranking.models[0].scores), costs_known(ranking)
-    header = ["", "model", *scores.values(), *(COSTS[cost].label for cost in costs)]
-    letters = letters_of(ranking)
+def ranking_cells(
+    ranking: Ranking,
+    scores: Mapping[str, str],
+    costs: Sequence[str],
+    *,
+    unknown: str = "-",
+) -> tuple[list[str], list[list[Cell]]]:
+    """Headings, and the cells of each model, as terminal, Markdown and page have them.
+
+    Args:
+        ranking: The models.
+        scores: The heading of each score by its name.
+        costs: Names of the costs, which come after the scores.
+        unknown: The text of a cost that is not known.
+    """
+    headings = [*scores.values(), *(COSTS[cost].label for cost in costs)]
     rows = []
-    for place, ranked in enumerate(ranking.models):
-        row = [f"{place + 1} {letters[place]}", ranked.model.title]
-        row += [_score_cell(ranked.scores[name]) for name in scores]
-        row += [cost_text(cost, ranked.costs[cost]) for cost in costs]
+    for ranked in ranking.models:
+        row = [score_cell(ranked.scores[name]) for name in scores]
+        for cost in costs:
+            value = ranked.costs[cost]
+            row.append(Cell(cost_text(cost, value, unknown), value))
         rows.append(row)
-    return header, rows
+    return headings, rows
 
 
-def _score_cell(score: Score) -> str:
-    ends = interval_text(score)
-    value = f"{score.value:.3f}{spread_text(score.std)}"
-    return f"{value} ({ends})" if ends else value
-
-
-def _short_score(score: Score) -> str:
-    return f"{score.value:.3f}{spread_text(score.std)}\n{interval_text(score, '-')}"
+def score_cell(score: Score) -> Cell:
+    """A score with its spread; the interval, if there is one, stands below."""
+    ends = "" if math.isnan(score.low) else f"{score.low:.3f} to {score.high:.3f}"
+    return Cell(f"{score.value:.3f}{spread_text(score.std)}", score.value, ends)
 
 
 def spread_text(std: float) -> str:
@@ -253,6 +258,12 @@ def letters_of(ranking: Ranking) -> list[str]:
         "".join(_letter(n) for n, group in enumerate(groups) if place in group)
         for place in range(len(ranking.models))
     ]
+
+
+def _names(ranking: Ranking) -> Iterator[tuple[str, str]]:
+    """The place of each model with its letters, and its title."""
+    for place, letters in enumerate(letters_of(ranking)):
+        yield f"{place + 1} {letters}", ranking.models[place].model.title
 
 
 def _letter(number: int) -> str:
@@ -281,15 +292,13 @@ def show(compared: Comparison, ranking: Ranking) -> None:
 def _shown_scores(ranking: Ranking) -> Table:
     """What fits into a terminal of 80 columns; the page has the rest."""
     scores = columns("terminal", ranking.models[0].scores)
-    letters = letters_of(ranking)
-    table = Table("", "model", show_lines=True)
-    table.columns[1].overflow = "fold"
-    for label in scores.values():
-        table.add_column(label, no_wrap=True)
-    for place, ranked in enumerate(ranking.models):
-        cells = [_short_score(ranked.scores[name]) for name in scores]
-        title = escape(ranked.model.title)
-        table.add_row(f"{place + 1} {letters[place]}", title, *cells)
+    headings, rows = ranking_cells(ranking, scores, [])
+    table = Table("", Column("model", overflow="fold"), show_lines=True)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for (place, model), cells in zip(_names(ranking), rows, strict=True):
+        texts = [f"{cell.text}\n{cell.note.replace(' to ', '-')}" for cell in cells]
+        table.add_row(place, escape(model), *texts)
     return table
 
 
@@ -297,11 +306,11 @@ def _shown_costs(ranking: Ranking) -> Table:
     costs = costs_known(ranking)
     if "latency_ms" in costs:
         costs.remove("size_mb")  # 80 columns have room for five; it goes with params
-    table = Table("", "model", *(COSTS[cost].label for cost in costs))
-    table.columns[1].overflow = "fold"
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for place, ranked in enumerate(ranking.models, 1):
-        cells = [cost_text(cost, ranked.costs[cost]) for cost in costs]
-        table.add_row(str(place), escape(ranked.model.title), *cells)
+    headings, rows = ranking_cells(ranking, {}, costs)
+    table = Table("", Column("model", overflow="fold"))
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for place, (ranked, cells) in enumerate(zip(ranking.models, rows, strict=True), 1):
+        texts = [cell.text for cell in cells]
+        table.add_row(str(place), escape(ranked.model.title), *texts)
     return table

@@ -202,15 +202,31 @@ def test_numbers_of_a_pair_are_those_of_python(
     accuracy, f1 = (cells(row) for row in rows)
     both = (ranking.models[a], ranking.models[b])
     for texts, score, difference, p, holm in (
-        (accuracy, "accuracy", pair.difference, pair.p, pair.p_holm),
-        (f1, "macro_f1", pair.f1_difference, pair.f1_p, pair.f1_p_holm),
+        (
+            accuracy,
+            "accuracy",
+            pair.accuracy.difference,
+            pair.accuracy.p,
+            pair.accuracy.p_holm,
+        ),
+        (
+            f1,
+            "macro_f1",
+            pair.macro_f1.difference,
+            pair.macro_f1.p,
+            pair.macro_f1.p_holm,
+        ),
     ):
         expected = [ranked.scores[score].value for ranked in both]
         assert [number(t) for t in texts[:2]] == pytest.approx(expected, abs=6e-4)
         assert number(texts[2]) == pytest.approx(sign * difference, abs=6e-4)
         expected = [max(p, 0.001), max(holm, 0.001)]
         assert [number(t) for t in texts[4:]] == pytest.approx(expected, abs=6e-4)
-    ends = (pair.low, pair.high) if a < b else (-pair.high, -pair.low)
+    ends = (
+        (pair.accuracy.low, pair.accuracy.high)
+        if a < b
+        else (-pair.accuracy.high, -pair.accuracy.low)
+    )
     told = [number(t) for t in accuracy[3].split(" to ")]
     assert told == pytest.approx(ends, abs=6e-4)
     gap = shares(found, ranking, a) - shares(found, ranking, b)

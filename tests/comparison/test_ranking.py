@@ -106,10 +106,14 @@ def test_p_values_are_those_of_the_exact_mcnemar_test(
         a_right, b_right = (r.predicted == found.labels for r in (a, b))
         only_a, only_b = (a_right & ~b_right).sum(), (b_right & ~a_right).sum()
         expected = binomtest(int(only_a), int(only_a + only_b)).pvalue
-        assert pair.p == pytest.approx(expected, abs=1e-9)
-        assert pair.difference == pytest.approx((only_a - only_b) / IMAGES)
-        assert pair.p <= pair.p_holm <= min(1, 3 * pair.p) + 1e-12
-        assert pair.f1_low <= pair.f1_difference <= pair.f1_high
+        assert pair.accuracy.p == pytest.approx(expected, abs=1e-9)
+        assert pair.accuracy.difference == pytest.approx((only_a - only_b) / IMAGES)
+        assert (
+            pair.accuracy.p
+            <= pair.accuracy.p_holm
+            <= min(1, 3 * pair.accuracy.p) + 1e-12
+        )
+        assert pair.macro_f1.low <= pair.macro_f1.difference <= pair.macro_f1.high
 
 
 def test_what_cannot_be_told_apart_stands_together(
@@ -117,7 +121,9 @@ def test_what_cannot_be_told_apart_stands_together(
 ) -> None:
     ranking = three[1]
     assert ranking.alike == [range(2), range(2, 3)]
-    assert ranking.pair(1, 0).p_holm > 0.05 > ranking.pair(0, 2).p_holm
+    assert (
+        ranking.pair(1, 0).accuracy.p_holm > 0.05 > ranking.pair(0, 2).accuracy.p_holm
+    )
     assert (ranking.pair(0, 1).needed or 0) > IMAGES
 
 
@@ -158,8 +164,10 @@ def test_overlapping_test_sets_leave_the_interval_around_the_difference() -> Non
     a, b = (found.rights(ranked.model) for ranked in ranking.models)
     gaps = (a - b)[np.isfinite(a)]
     n = len(found.images)
-    assert pair.difference == pytest.approx(gaps.mean())
-    assert (pair.low + pair.high) / 2 == pytest.approx(pair.difference * n / (n + 2))
+    assert pair.accuracy.difference == pytest.approx(gaps.mean())
+    assert (pair.accuracy.low + pair.accuracy.high) / 2 == pytest.approx(
+        pair.accuracy.difference * n / (n + 2)
+    )
     assert pair.needed == images_needed(gaps)
 
 
@@ -188,7 +196,7 @@ def test_models_that_always_agree_have_p_one() -> None:
     twin = run("a", 1.0)
     same = RunPredictions(**{**vars(run("b", 1.0)), "predictions": twin.predictions})
     (pair,) = rank(pool([twin, same]), resamples=50).pairs
-    assert pair.p == pair.p_holm == pair.f1_p == 1
+    assert pair.accuracy.p == pair.accuracy.p_holm == pair.macro_f1.p == 1
     assert pair.needed is None
 
 
@@ -200,13 +208,13 @@ def test_shares_of_many_repeats_are_not_rounded() -> None:
         other = runs[(seed + 1) % 7].predictions
         each.predictions[CLASSES] = other[CLASSES]
     (pair,) = rank(pool([*runs, *turned]), resamples=10).pairs
-    assert pair.difference == pytest.approx(0)
-    assert pair.p == 1
+    assert pair.accuracy.difference == pytest.approx(0)
+    assert pair.accuracy.p == 1
 
 
 def test_the_interval_of_a_difference_goes_with_its_p(
     three: tuple[Comparison, Ranking],
 ) -> None:
     for pair in three[1].pairs:
-        assert pair.low < pair.difference < pair.high
-        assert (pair.low > 0) == (pair.p < 0.05)
+        assert pair.accuracy.low < pair.accuracy.difference < pair.accuracy.high
+        assert (pair.accuracy.low > 0) == (pair.accuracy.p < 0.05)

@@ -86,11 +86,12 @@ def test_the_spread_over_test_sets_is_told_where_there_are_several() -> None:
         ranking = rank(found, resamples=20)
         page = markdown(found, ranking, title="")
         assert ("± is over test sets" in page) == has
-        assert math.isnan(ranking.pairs[0].std) != has
+        assert math.isnan(ranking.pairs[0].accuracy.std) != has
     a, b = (found.rights(ranked.model) for ranked in ranking.models)
     each = np.nanmean(a - b, axis=1)
-    assert ranking.pairs[0].std == pytest.approx(np.std(each, ddof=1))
-    assert f"{ranking.pairs[0].difference:+.3f} ± {ranking.pairs[0].std:.3f} (" in page
+    test = ranking.pairs[0].accuracy
+    assert test.std == pytest.approx(np.std(each, ddof=1))
+    assert f"{test.difference:+.3f} ± {test.std:.3f} (" in page
 
 
 def test_one_model_is_better_than_none() -> None:
