@@ -2,6 +2,7 @@
 
 import logging
 from abc import abstractmethod
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +15,6 @@ from clothing_lightning.data.dataset import (
     EpochSampler,
     PhotoDataset,
     PhotoLoader,
-    Place,
     start_worker,
     usable_cores,
 )
@@ -26,7 +26,7 @@ from clothing_lightning.data.options import (
     Split,
 )
 from clothing_lightning.data.table import Annotations, check_table, counts, split_digest
-from clothing_lightning.errors import ConfigError
+from clothing_lightning.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,15 +110,14 @@ class PhotoDataModule(L.LightningDataModule):
             ConfigError: If a number is out of range.
         """
         super().__init__()
-        numbers: tuple[tuple[str, int | None, int], ...] = (
+        for option, value, least in (
             ("batch_size", batch_size, 1),
             ("num_workers", num_workers, 0),
             ("image_size", image_size, 16),
             ("train_image_size", train_image_size, 16),
             ("min_images_per_class", min_images_per_class, 1),
             ("images_per_class", images_per_class, 1),
-        )
-        for option, value, least in numbers:
+        ):
             needed = option in ("batch_size", "min_images_per_class")
             if (value is None and needed) or (value is not None and value < least):
                 raise ConfigError(
@@ -149,9 +148,7 @@ class PhotoDataModule(L.LightningDataModule):
 
             self.augmentation = [build(transform) for transform in augmentation]
         size = image_size or preprocessing.image_size
-        self.preprocessing = Preprocessing(
-            size, preprocessing.mean, preprocessing.std, preprocessing.crop_pct
-        )
+        self.preprocessing = replace(preprocessing, image_size=size)
         self.train_image_size = train_image_size or size
         self.batch_size = batch_size
         self.num_workers = _worker_count(num_workers)
@@ -160,6 +157,31 @@ class PhotoDataModule(L.LightningDataModule):
     @abstractmethod
     def annotations(self) -> Annotations:
         """Read the annotation table; the images themselves are not opened."""
+
+    def annotations_of_rows(
+        self, root: Path, table: "pd.DataFrame", photos: set[str], listing: str
+    ) -> Annotations:
+        """Keep the rows of a list whose image is there, and count the others.
+
+        Paths in the table and those of all photos on disk are relative to the root;
+        ``listing`` is the name of the list in messages.
+
+        Raises:
+            DataError: If there are rows, and none has an image.
+        """
+        paths = table["path"].to_list()
+        there = [path in photos for path in paths]  # `isin` takes ten times as long
+        if paths and not any(there):
+            raise DataError(
+                f"{type(self).__name__}: none of the {len(paths):,} rows of {listing} "
+                f"has an image: '{root / paths[0]}' and the others are not there."
+            )
+        findings = {
+            "rows": len(paths),
+            "rows without an image": there.count(False),
+            "images without a row": len(photos.difference(paths)),
+        }
+        return Annotations(root, table[there].reset_index(drop=True), findings)
 
     def remarks(self) -> list[tuple[str, str]]:
         """Return facts that an audit should state, each with what is to be done."""
@@ -172,10 +194,7 @@ class PhotoDataModule(L.LightningDataModule):
         from clothing_lightning.data.selection import select
 
         return select(
-            self.annotations(),
-            self.selection,
-            name=self.name,
-            workers=self.num_workers,
+            self.annotations(), self.selection, name=self.name, workers=self.num_workers
         )
 
     @property
@@ -232,16 +251,16 @@ class PhotoDataModule(L.LightningDataModule):
         from clothing_lightning.data.augmentation import Pipeline, policy_transforms
 
         size, crop_pct = self.train_image_size, self.preprocessing.crop_pct
-        own, transforms = True, self.augmentation
+        transforms = self.augmentation
         if isinstance(transforms, str):
-            own, transforms = False, policy_transforms(transforms, size, crop_pct)
+            transforms = policy_transforms(transforms, size, crop_pct)
         plain = Pipeline([], self.preprocessing.image_size, crop_pct)
         self.datasets = {
             "train": self._dataset("train", Pipeline(transforms, size, crop_pct)),
             "val": self._dataset("val", plain),
             "test": self._dataset("test", plain),
         }
-        if own:
+        if transforms is self.augmentation:
             _check_transforms(self.datasets["train"])
 
     def _dataset(self, split: str, pipeline: "Pipeline") -> PhotoDataset:
@@ -260,11 +279,15 @@ class PhotoDataModule(L.LightningDataModule):
         dataset = self.datasets[split]
         training = split == "train"
         trainer = self.trainer
+        per_class = self.images_per_class
+        if self.sampling == "balanced":
+            present = [count for count in self.train_counts if count]
+            per_class = round(sum(present) / len(present))
         sampler = EpochSampler(
             dataset.labels,
             seed=self.seed,
             shuffle=training,
-            per_class=self._per_class() if training else None,
+            per_class=per_class if training else None,
             rank=trainer.global_rank if trainer else 0,
             devices=trainer.world_size if trainer else 1,
         )
@@ -281,12 +304,6 @@ class PhotoDataModule(L.LightningDataModule):
             and trainer.strategy.root_device.type == "cuda",
             worker_init_fn=start_worker,
         )
-
-    def _per_class(self) -> int | None:
-        if self.sampling == "balanced":
-            counts = self.train_counts
-            return round(sum(counts) / sum(count > 0 for count in counts))
-        return self.images_per_class
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return a loader of augmented training images."""
@@ -309,7 +326,7 @@ class PhotoDataModule(L.LightningDataModule):
 def _check_transforms(dataset: PhotoDataset) -> None:
     """Let a user's transforms fail here, not in the middle of a worker's traceback."""
     try:
-        dataset[Place(0, 0)]
+        dataset[0]
     except ConfigError:
         raise
     except Exception as err:  # whatever the transforms raise
@@ -325,10 +342,7 @@ def _worker_count(requested: int | None) -> int:
         return min(cores, 8)
     if requested > cores:
         log.warning(
-            "data.init_args.num_workers is %d, but this machine has %d cores: workers "
-            "will wait for each other. %d would do.",
-            requested,
-            cores,
-            cores,
+            f"data.init_args.num_workers is {requested}, but this machine has {cores} "
+            f"cores: workers will wait for each other. {cores} would do."
         )
     return requested

@@ -61,33 +61,19 @@ class ClothingDataset(PhotoDataModule):
             DataError: If a column is missing, or no row has an image.
         """
         root = self._find_root()
-        table = read_images_csv(root / "images.csv")
         folder = next(name for name in IMAGE_FOLDERS if (root / name).is_dir())
-        on_disk = {path.name for path in (root / folder).glob("*.jpg")}
-        names = table["image"] + ".jpg"
-        table["path"] = folder + "/" + names
-        missing = ~names.isin(on_disk)
-        if len(table) and missing.all():
-            raise DataError(
-                f"ClothingDataset: none of the {len(table):,} rows of images.csv has "
-                f"an image: '{root / folder / names.iloc[0]}' and the others are not "
-                "there."
-            )
-        kept = table[~missing]
-        findings = {
-            "rows": len(table),
-            "rows without an image": int(missing.sum()),
-            "images without a row": len(on_disk - set(names)),
-        }
-        return Annotations(
-            root, kept[["path", "label", "group", "kids"]].copy(), findings
-        )
+        table = read_images_csv(root / "images.csv", folder)
+        photos = {f"{folder}/{path.name}" for path in (root / folder).glob("*.jpg")}
+        return self.annotations_of_rows(root, table, photos, "images.csv")
 
     def _find_root(self) -> Path:
         root = root_folder(self.given_root, self.name)
         empty = root.is_dir() and not any(root.iterdir())
         if self.download != "no" and (empty or not root.exists()):
-            root = self._download(root)
+            if self.download == "kaggle":
+                root = clothing_download.download_from_kaggle()
+            else:
+                clothing_download.download_archive(root)
         if not (root / "images.csv").is_file():
             raise DatasetNotFoundError(
                 f"ClothingDataset: '{root / 'images.csv'}' is not there. {GET_IT}"
@@ -97,12 +83,6 @@ class ClothingDataset(PhotoDataModule):
                 f"ClothingDataset: '{root}' has images.csv, but no folder "
                 f"{', '.join(IMAGE_FOLDERS)}. {GET_IT}"
             )
-        return root
-
-    def _download(self, root: Path) -> Path:
-        if self.download == "kaggle":
-            return clothing_download.download_from_kaggle()
-        clothing_download.download_archive(root, clothing_download.PUBLIC_ARCHIVE)
         return root
 
 
@@ -115,26 +95,34 @@ above one called clothing-dataset. Or train on drawn images: append
 experiments/overlays/sample.yaml to the command."""
 
 
-def read_images_csv(file: Path) -> "pd.DataFrame":
+def read_images_csv(file: Path, folder: str = "images") -> "pd.DataFrame":
     """Read ``images.csv`` in the layout of the clothing dataset.
 
     Args:
         file: The path of ``images.csv``.
+        folder: The folder of the images, beside the file.
 
     Returns:
-        The columns ``image``, ``label``, ``group`` and ``kids`` (bool).
+        The columns ``path``, ``label``, ``group`` and ``kids`` (bool).
 
     Raises:
         DataError: If the file is no CSV, lacks a column, or names an image by more
             than letters, digits, ``.``, ``_`` and ``-``.
     """
-    wanted = ["image", "sender_id", "label", "kids"]
-    table = read_columns(file, wanted)[wanted]
+    import pandas as pd
+
+    table = read_columns(file, ["image", "sender_id", "label", "kids"])
     odd = table["image"][~table["image"].fillna("").str.fullmatch(r"[\w.-]*\w")]
     if not odd.empty:
         raise DataError(
             f"{file}: row {odd.index[0] + 2} names the image {odd.iloc[0]!r}. Names "
             "are those of files in the folder of images, without '.jpg'."
         )
-    kids = table["kids"].str.lower() == "true"
-    return table.assign(kids=kids).rename(columns={"sender_id": "group"})
+    return pd.DataFrame(
+        {
+            "path": f"{folder}/" + table["image"] + ".jpg",
+            "label": table["label"],
+            "group": table["sender_id"],
+            "kids": table["kids"].str.lower() == "true",
+        }
+    )

@@ -23,16 +23,16 @@ ROWS = 5403
 IMAGES = 5398  # named in the rows; others lie beside them
 
 
-def download_archive(root: Path, archive: Archive) -> None:
+def download_archive(root: Path) -> None:
     """Fetch, unpack and count the public archive.
 
     Args:
         root: The folder to make; nothing is there yet, or an empty folder.
-        archive: The archive on its server.
 
     Raises:
         DownloadError: If it cannot be fetched, is not safe to unpack, or is not whole.
     """
+    archive = PUBLIC_ARCHIVE
     had_it = (root.parent / archive.filename).exists()
     packed = archive.fetch(root.parent)
     unpacked = root.with_name(root.name + ".unpacked")

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from clothing_lightning.data.inspection import inspect_images
 from clothing_lightning.data.locations import root_folder
@@ -22,25 +22,12 @@ from clothing_lightning.datamodules.deepfashion_tree import (
     image_folders,
     photos_below,
 )
-from clothing_lightning.errors import ConfigError, DataError, DatasetNotFoundError
+from clothing_lightning.errors import ConfigError, DatasetNotFoundError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LONG_SIDE = 300  # of low-resolution images, in pixels
-
-
-class Disagreement(NamedTuple):
-    """How often labels from names of folders differ from the benchmark's.
-
-    Attributes:
-        share: The share of images whose two labels differ, from 0 to 1.
-        pairs: Pairs of differing labels, ``benchmark`` and ``folder_name``, with their
-            number of ``images``, the most frequent first.
-    """
-
-    share: float
-    pairs: "pd.DataFrame"
 
 
 class DeepFashion(PhotoDataModule):
@@ -117,69 +104,47 @@ class DeepFashion(PhotoDataModule):
         root = root_folder(self.given_root, self.name)
         table = self._rows(root)
         folder = self._image_folder(root)
+        differ = _labels_differ(table)
         prefix = folder.relative_to(root).as_posix()
-        photos = photos_below(folder)
-        names = table["path"].str.removeprefix("img/")
-        listed = names.to_list()
-        there = [name in photos for name in listed]  # `isin` takes ten times as long
-        if not any(there):
-            raise DataError(
-                f"DeepFashion: none of the {len(table):,} rows of "
-                f"list_category_img.txt has an image: '{folder / names.iloc[0]}' and "
-                "the others are not there."
-            )
-        findings = {
-            "rows": len(table),
-            "rows without an image": there.count(False),
-            "images without a row": len(photos.difference(listed)),
-            "rows whose folder names another category": int(_differ(table).sum()),
-        }
-        table = table.assign(path=prefix + "/" + names, label=table[self.labels])
-        table = table[there]
+        table["path"] = prefix + table["path"].str.removeprefix("img")
+        table["label"] = table[self.labels]
+        table = table.drop(columns=["benchmark", "folder_name"])
+        listing, photos = "list_category_img.txt", photos_below(folder, prefix)
+        annotations = self.annotations_of_rows(root, table, photos, listing)
+        what = "rows whose folder names another category"
+        annotations.findings[what] = int(differ.sum())
         if self.crop_to_boxes:
             highres = folder.name.lower() == IMAGE_FOLDERS["high"]
-            table = self._scaled(root, table, highres=highres)
-        table = table.drop(columns=["benchmark", "folder_name"])
-        return Annotations(root, table.reset_index(drop=True), findings)
+            annotations.table = self._scaled(root, annotations.table, highres=highres)
+        return annotations
 
     def remarks(self) -> list[tuple[str, str]]:
-        """State how often the two kinds of labels disagree."""
-        share, pairs = self.label_disagreement()
-        if pairs.empty:
-            return []
-        most = pairs.iloc[0]
-        what = (
-            f"The names of folders give {share:.1%} of the images another label than "
-            f"the benchmark, most often {most['folder_name']} for {most['benchmark']} "
-            f"({most['images']:,})."
-        )
-        return [(what, "--data.init_args.labels says which are learned.")]
-
-    def label_disagreement(self) -> Disagreement:
-        """Compare the labels of all rows, with or without an image.
-
-        Letter case does not count.
+        """State how often the two kinds of labels disagree, with or without an image.
 
         Raises:
             DatasetNotFoundError: If a list is not there.
             DataError: If a list is malformed.
         """
         table = self._rows(root_folder(self.given_root, self.name))
-        differ = _differ(table)
+        differ = _labels_differ(table)
+        if not differ.any():
+            return []
         pairs = table[differ].groupby(["benchmark", "folder_name"]).size()
-        pairs = pairs.sort_values(ascending=False, kind="stable")
-        return Disagreement(float(differ.mean()), pairs.reset_index(name="images"))
+        most = pairs.reset_index(name="images").nlargest(1, "images").iloc[0]
+        what = (
+            f"The names of folders give {differ.mean():.1%} of the images another "
+            f"label than the benchmark, most often {most['folder_name']} for "
+            f"{most['benchmark']} ({most['images']:,})."
+        )
+        return [(what, "--data.init_args.labels says which are learned.")]
 
     def _rows(self, root: Path) -> "pd.DataFrame":
         """Path as listed, group, both labels, split and, where needed, the box."""
         images = find_list(root, "list_category_img.txt")
         cloth = find_list(root, "list_category_cloth.txt", first=images.parent)
         table = read_categories(cloth, images).rename(columns={"label": "benchmark"})
-        garments = table["group"].unique()
-        words = {
-            garment: garment.rstrip("_").rpartition("_")[2] for garment in garments
-        }
-        table["folder_name"] = table["group"].map(words)
+        names = table["group"].str.rstrip("_")
+        table["folder_name"] = names.str.replace("^.*_", "", regex=True)
         partition = find_list(root, "list_eval_partition.txt")
         table["split"] = read_partition(partition, table["path"])
         if self.crop_to_boxes:
@@ -213,5 +178,6 @@ class DeepFashion(PhotoDataModule):
         return grown(table, self.margin, long_side.clip(1) / LONG_SIDE)
 
 
-def _differ(table: "pd.DataFrame") -> "pd.Series[bool]":
+def _labels_differ(table: "pd.DataFrame") -> "pd.Series[bool]":
+    """Compare the two labels of each row; letter case does not count."""
     return table["benchmark"].str.casefold() != table["folder_name"].str.casefold()

@@ -151,8 +151,7 @@ def read_partition(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
     Raises:
         DataError: If the file is malformed, lacks an image or names another split.
     """
-    rows = read_list(file, ("path", "split"))
-    split = _of_each(file, rows, paths)["split"]
+    split = _rows_of(paths, file, ("path", "split"))["split"]
     odd = split[~split.isin(SPLITS)]
     if not odd.empty:
         raise DataError(
@@ -177,8 +176,7 @@ def read_boxes(file: Path, paths: "pd.Series[str]") -> "pd.DataFrame":
     Raises:
         DataError: If the file is malformed, lacks an image or has an empty box.
     """
-    rows = read_list(file, ("path", *BOX))
-    texts = _of_each(file, rows, paths)
+    texts = _rows_of(paths, file, ("path", *BOX))
     whole = texts[BOX].apply(lambda column: column.str.fullmatch(r"-?[0-9]{1,6}"))
     boxes = texts[BOX].where(whole, "0").astype("int64")
     sound = (boxes["right"] > boxes["left"]) & (boxes["bottom"] > boxes["top"])
@@ -193,10 +191,11 @@ def read_boxes(file: Path, paths: "pd.Series[str]") -> "pd.DataFrame":
     return boxes
 
 
-def _of_each(
-    file: Path, rows: "pd.DataFrame", paths: "pd.Series[str]"
+def _rows_of(
+    paths: "pd.Series[str]", file: Path, columns: Sequence[str]
 ) -> "pd.DataFrame":
-    """Put rows into the order of ``paths``; what is not among these is left out."""
+    """Read the row of each path in a list file, which may hold further ones."""
+    rows = read_list(file, columns)
     refuse_repeats(file, rows["path"], "Get it again.")
     placed = rows.set_index("path").reindex(paths).reset_index()
     placed.index = paths.index

@@ -57,11 +57,8 @@ def image_folders(root: Path) -> dict[str, Path]:
 
 def _inside(folder: Path, name: str) -> list[Path]:
     """List the folders of this name in lower or upper case."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        named = [entry.name for entry in entries if entry.name.lower() == name]
-    return [path for path in map(folder.joinpath, sorted(named)) if path.is_dir()]
+    named = (path for path in folder.glob("*") if path.name.lower() == name)
+    return sorted(path for path in named if path.is_dir())
 
 
 def _has_garments(folder: Path) -> bool:
@@ -72,8 +69,8 @@ def _has_garments(folder: Path) -> bool:
         )
 
 
-def photos_below(folder: Path) -> set[str]:
-    """List photos as ``<garment>/<photo>``, quickly where there are many.
+def photos_below(folder: Path, prefix: str) -> set[str]:
+    """List photos as ``<prefix>/<garment>/<photo>``, quickly where there are many.
 
     Raises:
         DataError: If a folder cannot be listed.
@@ -84,8 +81,9 @@ def photos_below(folder: Path) -> set[str]:
             for garment in garments:
                 if garment.is_dir():
                     with os.scandir(garment.path) as photos:
-                        names = [f"{garment.name}/{photo.name}" for photo in photos]
-                    listed.update(name for name in names if name.endswith(".jpg"))
+                        names = [photo.name for photo in photos]
+                    jpegs = (name for name in names if name.endswith(".jpg"))
+                    listed.update(f"{prefix}/{garment.name}/{name}" for name in jpegs)
     except OSError as err:
         raise DataError(f"{err.filename}: cannot be listed ({err.strerror}).") from err
     return listed

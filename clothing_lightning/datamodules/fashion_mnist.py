@@ -76,43 +76,35 @@ class FashionMNIST(PhotoDataModule):
             source = self._find_files()
             if not unpacked.is_dir():
                 unpack(source, unpacked, list(folders))
-        annotations = _listed(unpacked)
+        remedy = f"Remove '{unpacked}' to have it made again."
+        try:
+            annotations = read_tree(unpacked)
+        except DataError as err:
+            raise DataError(f"FashionMNIST: {err} {remedy}") from err
+        number = len(annotations.table)
+        expected = sum(labels.shape[0] for _, labels in FILES.values())
+        if number != expected:
+            raise DataError(
+                f"FashionMNIST: of {expected:,} unpacked images {number:,} are there. "
+                f"{remedy}"
+            )
         annotations.table["label"] = annotations.table["label"].map(folders)
         return annotations
 
     def _find_files(self) -> Path:
-        names = [f"{file.name}.gz" for part in FILES.values() for file in part]
+        files = [file for part in FILES.values() for file in part]
         root = root_folder(self.given_root, self.name)
         for folder in (root,) if self.given_root else (root, DEBIAN):
-            if all((folder / name).is_file() for name in names):
+            if all((folder / file.name).is_file() for file in files):
                 return folder
-        missing = [name for name in names if not (root / name).is_file()]
+        missing = [file for file in files if not (root / file.name).is_file()]
         if not self.download:
             raise DatasetNotFoundError(
-                f"FashionMNIST: '{root / missing[0]}' is not there. {GET_IT}"
+                f"FashionMNIST: '{root / missing[0].name}' is not there. {GET_IT}"
             )
-        for file in (file for part in FILES.values() for file in part):
-            name = f"{file.name}.gz"
-            if name in missing:
-                url = f"{SERVER}/{name}"
-                Archive(url, file.gz_sha256, name, MAX_BYTES).fetch(root)
+        for name, _, _, digest in missing:
+            Archive(f"{SERVER}/{name}", digest, name, MAX_BYTES).fetch(root)
         return root
-
-
-def _listed(unpacked: Path) -> Annotations:
-    """List unpacked images, all of which must be there."""
-    remedy = f"Remove '{unpacked}' to have it made again."
-    expected = sum(part.labels.shape[0] for part in FILES.values())
-    try:
-        annotations = read_tree(unpacked)
-    except DataError as err:
-        raise DataError(f"FashionMNIST: {err} {remedy}") from err
-    if (number := len(annotations.table)) != expected:
-        raise DataError(
-            f"FashionMNIST: of {expected:,} unpacked images {number:,} are there. "
-            f"{remedy}"
-        )
-    return annotations
 
 
 GET_IT = """Get the data by one of

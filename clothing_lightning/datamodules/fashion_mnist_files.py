@@ -8,12 +8,11 @@ content.
 import gzip
 import hashlib
 import math
-import shutil
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ class IdxFile(NamedTuple):
     """A file of Fashion-MNIST as it has to be.
 
     Attributes:
-        name: The name of the file without ``.gz``.
+        name: The name of the packed file.
         shape: The dimensions of the content.
         sha256: The digest of the unpacked file, which Debian packs anew.
         gz_sha256: The digest of the packed file as its authors publish it.
@@ -40,37 +39,31 @@ class IdxFile(NamedTuple):
     gz_sha256: str
 
 
-class Part(NamedTuple):
-    """The files of a split."""
-
-    images: IdxFile
-    labels: IdxFile
-
-
+# The images and the labels of each split.
 FILES = {
-    "train": Part(
+    "train": (
         IdxFile(
-            "train-images-idx3-ubyte",
+            "train-images-idx3-ubyte.gz",
             (60_000, 28, 28),
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         ),
         IdxFile(
-            "train-labels-idx1-ubyte",
+            "train-labels-idx1-ubyte.gz",
             (60_000,),
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
         ),
     ),
-    "test": Part(
+    "test": (
         IdxFile(
-            "t10k-images-idx3-ubyte",
+            "t10k-images-idx3-ubyte.gz",
             (10_000, 28, 28),
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         ),
         IdxFile(
-            "t10k-labels-idx1-ubyte",
+            "t10k-labels-idx1-ubyte.gz",
             (10_000,),
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
@@ -87,7 +80,7 @@ def read_idx(folder: Path, file: IdxFile) -> Bytes:
     Raises:
         DataError: If the file is damaged, or has another content.
     """
-    path = folder / f"{file.name}.gz"
+    path = folder / file.name
     header = struct.pack(f">HBB{len(file.shape)}I", 0, 8, len(file.shape), *file.shape)
     size = len(header) + math.prod(file.shape)
     try:
@@ -136,32 +129,29 @@ def unpack(source: Path, target: Path, classes: Sequence[str]) -> None:
         StorageError: If the images cannot be written.
     """
     images = [image for split in FILES for image in _images(source, split, classes)]
-    part: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A name of its own, since another process may be unpacking as well.
-        part = Path(tempfile.mkdtemp(prefix=f"{target.name}.part", dir=target.parent))
-        for split in FILES:
-            for name in classes:
-                (part / split / name).mkdir(parents=True)
-        for name, pixels in with_progress(
-            images, "Unpacking images", total=len(images)
-        ):
-            (part / name).write_bytes(png(pixels))
-        part.chmod(0o755)  # others may share the cache
-        try:
-            part.rename(target)
-        except OSError:  # unless the other process was faster
-            if not target.is_dir():
-                raise
+        with TemporaryDirectory(
+            prefix=f"{target.name}.part", dir=target.parent, ignore_cleanup_errors=True
+        ) as folder:
+            part = Path(folder, target.name)
+            for split in FILES:
+                for name in classes:
+                    (part / split / name).mkdir(parents=True)
+            rows = with_progress(images, "Unpacking images", total=len(images))
+            for name, pixels in rows:
+                (part / name).write_bytes(png(pixels))
+            try:
+                part.rename(target)
+            except OSError:  # unless the other process was faster
+                if not target.is_dir():
+                    raise
     except OSError as err:
         raise StorageError(
             f"{target}: cannot be written ({err.strerror}). Make room, or set "
             "CLOTHING_CACHE to another folder."
         ) from err
-    finally:
-        if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
 
 
 def _images(

@@ -1,6 +1,6 @@
 """Fashion products: catalogue photos of a shop."""
 
-import os
+import csv
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,7 +9,6 @@ from clothing_lightning.data.locations import root_folder
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.datamodules.clothing_download import fetch_from_kaggle
-from clothing_lightning.datamodules.fashion_products_styles import read_styles
 from clothing_lightning.errors import DataError, DatasetNotFoundError
 
 if TYPE_CHECKING:
@@ -18,6 +17,18 @@ if TYPE_CHECKING:
 KAGGLE_NAME = "paramaggarwal/fashion-product-images-small"
 # The large set lies in a folder of its own; the small one has a second copy in one.
 FOLDERS = ("", "fashion-dataset", "myntradataset")
+COLUMNS = (
+    "id",
+    "gender",
+    "masterCategory",
+    "subCategory",
+    "articleType",
+    "baseColour",
+    "season",
+    "year",
+    "usage",
+    "productDisplayName",
+)
 SLICES = ["gender", "season", "usage"]
 
 
@@ -76,28 +87,12 @@ class FashionProducts(PhotoDataModule):
         """
         root = self._find_root()
         table = read_styles(root / "styles.csv")
-        with os.scandir(root / "images") as entries:
-            photos = {entry.name for entry in entries if entry.name.endswith(".jpg")}
-        names = table["id"] + ".jpg"
-        there = names.isin(photos)
-        if not there.any():
-            raise DataError(
-                f"FashionProducts: none of the {len(table):,} rows of styles.csv has "
-                f"an image: '{root / 'images' / names.iloc[0]}' and the others are "
-                "not there."
-            )
-        table["path"] = "images/" + names
+        table["path"] = "images/" + table["id"] + ".jpg"
         table["label"] = table[self.label_column]
         table["group"] = _products(table)
-        findings = {
-            "rows": len(table),
-            "rows without an image": int((~there).sum()),
-            "images without a row": len(photos.difference(names)),
-        }
-        columns = ["path", "label", "group", *SLICES]
-        return Annotations(
-            root, table.loc[there, columns].reset_index(drop=True), findings
-        )
+        table = table[["path", "label", "group", *SLICES]]
+        photos = {f"images/{path.name}" for path in (root / "images").glob("*.jpg")}
+        return self.annotations_of_rows(root, table, photos, "styles.csv")
 
     def _find_root(self) -> Path:
         root = root_folder(self.given_root, self.name)
@@ -124,18 +119,99 @@ GET_IT = f"""Get the data by one of
 fashion-products."""
 
 
+def read_styles(file: Path) -> "pd.DataFrame":
+    """Read ``styles.csv``, in which names hold commas without quotes.
+
+    No field but the name, the last, holds a comma: so what follows the ninth one is the
+    name. Each line is a row, whatever quotes it holds.
+
+    Args:
+        file: The path of ``styles.csv``, in UTF-8, or in Latin-1 if no column but that
+            of names needs it.
+
+    Returns:
+        The columns of the file as text; ``NA`` and missing cells are empty.
+
+    Raises:
+        DataError: If the file is no such table, or an id is no number or listed twice.
+    """
+    import pandas as pd
+
+    content = file.read_bytes()
+    try:
+        text, utf8 = content.decode("utf-8-sig"), True
+    except UnicodeDecodeError:
+        text, utf8 = content.decode("latin-1"), False
+    lines = [line for row in text.split("\n") if (line := row.strip("\r"))]
+    header = _fields(lines[0]) if lines else []
+    if tuple(header[: len(COLUMNS)]) != COLUMNS:
+        raise DataError(
+            f"{file}: begins with {lines[0][:80] if lines else ''!r}, expected the "
+            f"columns {', '.join(COLUMNS)}. Get the file again."
+        )
+    if len(lines) == 1:
+        raise DataError(f"{file}: has no rows. Get the file again.")
+    rows = [_row(file, line) for line in lines[1:]]
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype="str").replace("NA", "")
+    if not utf8:
+        _refuse_foreign_letters(file, table)
+    _check_ids(file, table["id"])
+    return table
+
+
+def _fields(line: str) -> list[str]:
+    # Line by line, so that a quote which nobody closes cannot swallow other rows.
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as err:  # longer than any field may be
+        raise DataError(
+            f"styles.csv: the row {line[:80]!r}... is no row of a table ({err}). Get "
+            "the file again."
+        ) from err
+
+
+def _row(file: Path, line: str) -> list[str]:
+    fields = _fields(line)
+    last = len(COLUMNS) - 1
+    if len(fields) < last:
+        raise DataError(
+            f"{file}: the row {line[:80]!r} has {len(fields)} columns, expected "
+            f"{len(COLUMNS)}. Get the file again."
+        )
+    return [*(field.strip() for field in fields[:last]), ",".join(fields[last:])]
+
+
+def _refuse_foreign_letters(file: Path, table: "pd.DataFrame") -> None:
+    """Where the encoding had to be guessed, labels must not depend on it."""
+    for column in COLUMNS[:-1]:
+        odd = table[column][~table[column].map(str.isascii)]
+        if not odd.empty:
+            raise DataError(
+                f"{file}: is no text in UTF-8, and read as Latin-1 it has "
+                f"{odd.iloc[0]!r} as {column}. Save it in UTF-8."
+            )
+
+
+def _check_ids(file: Path, ids: "pd.Series[str]") -> None:
+    odd = ids[~ids.str.fullmatch("[0-9]+")]
+    if not odd.empty:
+        raise DataError(
+            f"{file}: {odd.iloc[0]!r} is no id ({len(odd)} such rows). An id is the "
+            "number that an image is named by."
+        )
+    twice = ids[ids.duplicated()]
+    if not twice.empty:
+        raise DataError(
+            f"{file}: the id {twice.iloc[0]} is listed more than once ({len(twice)} "
+            "such rows). Keep one row for each image."
+        )
+
+
 def _products(table: "pd.DataFrame") -> list[str]:
     """Return names without colours, or the id where nothing else is left."""
-    names = zip(
-        table["productDisplayName"], table["baseColour"], table["id"], strict=True
-    )
-    return [_without_colour(name, colour) or number for name, colour, number in names]
-
-
-def _without_colour(name: str, colour: str) -> str:
-    colours = set(_words(colour))
-    return " ".join(word for word in _words(name) if word not in colours)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    products = []
+    for number, *texts in table[["id", "productDisplayName", "baseColour"]].to_numpy():
+        words, colours = (re.findall(r"\w+", text.casefold()) for text in texts)
+        name = " ".join(word for word in words if word not in colours)
+        products.append(name or number)
+    return products

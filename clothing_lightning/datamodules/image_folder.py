@@ -6,7 +6,7 @@ from typing import Any
 
 from clothing_lightning.data.table import Annotations
 from clothing_lightning.datamodules.base import PhotoDataModule
-from clothing_lightning.datamodules.image_folder_table import Columns, read_table
+from clothing_lightning.datamodules.image_folder_table import read_table
 from clothing_lightning.datamodules.image_folder_tree import read_tree
 from clothing_lightning.errors import ConfigError, DataError, DatasetNotFoundError
 
@@ -64,7 +64,12 @@ class ImageFolder(PhotoDataModule):
         self.folder = Path(root or Path(table or "").parent).expanduser()
         # What Path makes absolute may still end in "..".
         self.name = name or Path(os.path.abspath(self.folder)).name or "image-folder"  # noqa: PTH100
-        self.columns = Columns(path_column, label_column, group_column, split_column)
+        self.columns = {
+            "path": path_column,
+            "label": label_column,
+            "group": group_column,
+            "split": split_column,
+        }
 
     def annotations(self) -> Annotations:
         """List the folders, or read the table.

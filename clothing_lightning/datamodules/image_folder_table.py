@@ -6,8 +6,9 @@ import re
 import stat
 import unicodedata
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from clothing_lightning.data.table import Annotations, read_cells
 from clothing_lightning.datamodules.image_folder_listing import require_inside
@@ -21,31 +22,18 @@ if TYPE_CHECKING:
 OURS = frozenset({"sha256", "label_before", "reason"})
 
 
-class Columns(NamedTuple):
-    """Names of the columns of a table of images.
-
-    Attributes:
-        path: The column of paths.
-        label: The column of labels.
-        group: The column of groups; None if there is none. Only a column of the usual
-            name may be missing.
-        split: The column of splits, to which the same applies.
-    """
-
-    path: str = "path"
-    label: str = "label"
-    group: str | None = "group"
-    split: str | None = "split"
-
-
-def read_table(file: Path, root: Path, columns: Columns) -> Annotations:
+def read_table(
+    file: Path, root: Path, columns: Mapping[str, str | None]
+) -> Annotations:
     """Read a CSV of labelled images; which of them are there is checked.
 
     Args:
         file: A CSV in UTF-8, separated by commas.
         root: The folder that paths in the table are relative to.
-        columns: The names of its columns; further columns are kept, as far as their
-            names have no meaning of their own in an annotation table.
+        columns: The file's names of the columns ``path``, ``label``, ``group`` and
+            ``split``. There may be none of the last two: their name is None, or the
+            usual one. Further columns are kept, as far as their names have no meaning
+            of their own in an annotation table.
 
     Raises:
         DataError: If the file is no such table, a path leads out of the root, a split
@@ -71,7 +59,7 @@ def read_table(file: Path, root: Path, columns: Columns) -> Annotations:
     return Annotations(root, table, findings)
 
 
-def _read(file: Path, columns: Columns) -> "pd.DataFrame":
+def _read(file: Path, columns: Mapping[str, str | None]) -> "pd.DataFrame":
     """Read the columns by our names, and further ones by their own."""
     import pandas as pd
 
@@ -94,8 +82,7 @@ def _read(file: Path, columns: Columns) -> "pd.DataFrame":
     slices = [
         name
         for name in table.columns
-        if name not in {*wanted.values(), *wanted, *Columns._fields, *OURS}
-        and table[name].notna().any()
+        if name not in {*wanted.values(), *columns, *OURS} and table[name].notna().any()
     ]
     if table.empty:
         raise DataError(f"{file}: has no rows. Each image takes one.")
@@ -104,7 +91,9 @@ def _read(file: Path, columns: Columns) -> "pd.DataFrame":
     return kept.set_axis([*wanted, *slices], axis=1)
 
 
-def _wanted(file: Path, there: list[str], columns: Columns) -> dict[str, str]:
+def _wanted(
+    file: Path, there: list[str], columns: Mapping[str, str | None]
+) -> dict[str, str]:
     """Return the columns of the file by our names for them."""
     wanted: dict[str, str] = {}
     if len(there) == 1 and (other := re.search("[;\t]", there[0])):
@@ -112,7 +101,7 @@ def _wanted(file: Path, there: list[str], columns: Columns) -> dict[str, str]:
             f"{file}: its cells are divided by {other[0]!r}, expected commas. Save it "
             "with commas."
         )
-    for ours, theirs in columns._asdict().items():
+    for ours, theirs in columns.items():
         optional = ours in ("group", "split") and theirs == ours
         if theirs is None or (optional and theirs not in there):
             continue

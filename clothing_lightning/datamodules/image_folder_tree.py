@@ -48,7 +48,9 @@ def read_tree(root: Path) -> Annotations:
     parts = _parts(tree)
     classes: Classes = {}
     for split, folder in parts.items():
-        _add_classes(tree, split, folder, classes)
+        for path in _class_folders(tree, folder):
+            label = unicodedata.normalize("NFC", _name(path))
+            classes.setdefault((split, label), []).extend(tree.images_below(path))
     _refuse_empty(root, classes)
     rows = [
         (path, label, split)
@@ -96,21 +98,9 @@ def _parts(tree: Tree) -> dict[str, str]:
     return parts
 
 
-def _add_classes(tree: Tree, split: str, folder: str, classes: Classes) -> None:
+def _class_folders(tree: Tree, folder: str) -> list[str]:
+    """Return the folders of classes in the folder of a split, or in the root."""
     images, folders = tree.entries(folder)
-    _require_classes(tree, folder, images, folders)
-    if images:
-        tree.findings["images outside of a class folder"] += len(images)
-    for path in folders:
-        _refuse_splits_inside(tree, path)
-        require_utf8(tree.root, path)
-        label = unicodedata.normalize("NFC", path.rpartition("/")[2])
-        classes.setdefault((split, label), []).extend(tree.images_below(path))
-
-
-def _require_classes(
-    tree: Tree, folder: str, images: list[str], folders: list[str]
-) -> None:
     where = tree.root / folder
     if not folders:
         held = "images, but" if images else "no image and"
@@ -118,25 +108,27 @@ def _require_classes(
         if folder and folder.lower() != "train":
             remedy += f" Or move {folder!r} away: the split is then taken from train."
         raise DataError(f"'{where}': holds {held} no folder of a class. {remedy}")
-    if len(folders) > 1 or images:
-        return
-    inner_images, inner = tree.entries(folders[0])
-    if inner and not inner_images:
-        raise DataError(
-            f"'{where}': the only folder is {folders[0].rpartition('/')[2]!r}, which "
-            "holds folders itself. Did you mean "
-            f"--data.init_args.root={tree.root / folders[0]}?"
-        )
+    if images:
+        tree.findings["images outside of a class folder"] += len(images)
+    for path in folders:
+        inner_images, inner = tree.entries(path)
+        holds_only_folders = inner and not inner_images
+        if holds_only_folders and folders == [path] and not images:
+            raise DataError(
+                f"'{where}': the only folder is {_name(path)!r}, which holds folders "
+                f"itself. Did you mean --data.init_args.root={tree.root / path}?"
+            )
+        if holds_only_folders and "train" in {_name(each).lower() for each in inner}:
+            raise DataError(
+                f"'{tree.root / path}': holds 'train'. Splits come before classes: "
+                "train/<class>, validation/<class>, test/<class>."
+            )
+        require_utf8(tree.root, path)
+    return folders
 
 
-def _refuse_splits_inside(tree: Tree, folder: str) -> None:
-    images, inner = tree.entries(folder)
-    names = {path.rpartition("/")[2].lower() for path in inner}
-    if "train" in names and not images:
-        raise DataError(
-            f"'{tree.root / folder}': holds 'train'. Splits come before classes: "
-            "train/<class>, validation/<class>, test/<class>."
-        )
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _refuse_empty(root: Path, classes: Classes) -> None:

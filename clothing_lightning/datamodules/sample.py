@@ -50,6 +50,4 @@ class Sample(PhotoDataModule):
                     f"{root}: cannot be written ({err.strerror}). Make room, or set "
                     "CLOTHING_CACHE to another folder."
                 ) from err
-        table = read_images_csv(root / "images.csv")
-        table["path"] = "images/" + table["image"] + ".jpg"
-        return Annotations(root, table[["path", "label", "group", "kids"]].copy())
+        return Annotations(root, read_images_csv(root / "images.csv"))

@@ -211,13 +211,13 @@ def test_table_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
     text = '\ufeffid,kids,label,image,group,sender_id\r\n1,TRUE,"T-Shirt",a-1,x,7\r\n'
     table = read_images_csv(written(tmp_path, text))
     assert table.to_dict("records") == [
-        {"image": "a-1", "group": "7", "label": "T-Shirt", "kids": True}
+        {"path": "images/a-1.jpg", "label": "T-Shirt", "group": "7", "kids": True}
     ]
 
 
 def test_comma_at_the_end_of_rows_does_not_shift_the_columns(tmp_path: Path) -> None:
     table = read_images_csv(written(tmp_path, HEADER + "a,7,Hat,False,\n"))
-    assert table[["image", "group", "label"]].to_numpy().tolist() == [["a", "7", "Hat"]]
+    assert table.iloc[0, :3].to_list() == ["images/a.jpg", "Hat", "7"]
 
 
 def test_words_that_mean_missing_elsewhere_are_labels_here(tmp_path: Path) -> None:

@@ -141,11 +141,11 @@ def test_incomplete_archive_is_refused_and_removed(
     root = tmp_path / "new" / "clothes"
     server.content = packed(left_out)
     with pytest.raises(DownloadError, match=message):
-        download_archive(root, clothing_download.PUBLIC_ARCHIVE)
+        download_archive(root)
     assert list(root.parent.iterdir()) == []
     # So running again, as the message says, starts afresh.
     server.content = packed()
-    download_archive(root, clothing_download.PUBLIC_ARCHIVE)
+    download_archive(root)
     assert [path.name for path in root.parent.iterdir()] == ["clothes"]
 
 
@@ -154,7 +154,7 @@ def test_answer_that_is_no_archive_is_refused_and_removed(
 ) -> None:
     server.content = b"<html>sign in</html>"
     with pytest.raises(DownloadError, match="is no zip archive"):
-        download_archive(tmp_path / "new" / "clothes", clothing_download.PUBLIC_ARCHIVE)
+        download_archive(tmp_path / "new" / "clothes")
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -167,7 +167,7 @@ def test_archive_that_leads_elsewhere_is_refused_and_removed(
     server.content = (tmp_path / "evil.zip").read_bytes()
     (tmp_path / "evil.zip").unlink()
     with pytest.raises(DownloadError, match=r"evil\.txt"):
-        download_archive(tmp_path / "new" / "clothes", clothing_download.PUBLIC_ARCHIVE)
+        download_archive(tmp_path / "new" / "clothes")
     assert [path.name for path in tmp_path.rglob("*")] == ["new"]
 
 
@@ -177,7 +177,7 @@ def test_table_without_the_column_of_images_is_no_whole_data_set(
     (tmp_path / "packed" / "images.csv").write_text("name\na\n")
     server.content = packed()
     with pytest.raises(DownloadError, match="has 1 rows and 0 images of them"):
-        download_archive(tmp_path / "new" / "clothes", clothing_download.PUBLIC_ARCHIVE)
+        download_archive(tmp_path / "new" / "clothes")
 
 
 @pytest.mark.parametrize("sized", [True, False])
@@ -197,7 +197,7 @@ def test_archive_that_the_user_has_is_used_and_kept(
 
     if sized:
         server.RequestHandlerClass = Sized
-    download_archive(tmp_path / "new" / "clothes", clothing_download.PUBLIC_ARCHIVE)
+    download_archive(tmp_path / "new" / "clothes")
     assert sorted(path.name for path in own.parent.iterdir()) == [
         "clothes",
         "master.zip",

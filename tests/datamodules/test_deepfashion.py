@@ -189,19 +189,15 @@ def test_disagreement_of_the_two_labels_is_counted(tmp_path: Path) -> None:
         # Three garments of four photos each.
         key = "rows whose folder names another category"
         assert data.annotations().findings[key] == 12
-        found = data.label_disagreement()
-        assert found.share == 12 / 96
-        assert found.pairs.to_dict("list") == {
-            "benchmark": ["Anorak", "Blazer", "Blouse"],
-            "folder_name": ["Blazer", "Blouse", "Bomber"],
-            "images": [4, 4, 4],
-        }
+        ((what, _),) = data.remarks()
+        assert "give 12.5% of the images another label" in what
+        assert "most often Blazer for Anorak (4)." in what
 
 
 def test_letter_case_is_no_disagreement(tmp_path: Path) -> None:
     root = deepfashion(tmp_path, 8)
     edit(root / CLOTH, "Anorak", "ANORAK")
-    assert module(root).label_disagreement().share == 0
+    assert module(root).remarks() == []
 
 
 def test_what_does_not_fit_is_counted(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from clothing_lightning.datamodules.fashion_mnist import CLASSES, FashionMNIST
 from clothing_lightning.datamodules.fashion_mnist_files import (
     FILES,
     IdxFile,
-    Part,
     png,
     read_idx,
 )
@@ -31,7 +30,7 @@ from clothing_lightning.errors import (
     StorageError,
 )
 
-IMAGES = "train-images-idx3-ubyte"
+IMAGES = "train-images-idx3-ubyte.gz"
 SIZES = {"train": 40, "test": 20}
 
 
@@ -53,10 +52,10 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             part, (noise, np.arange(size, dtype=np.uint8) % 10), strict=True
         ):
             content, packed = idx(array), gzip.compress(idx(array), 1, mtime=0)
-            (root / f"{file.name}.gz").write_bytes(packed)
+            (root / file.name).write_bytes(packed)
             digests = (hashlib.sha256(data).hexdigest() for data in (content, packed))
             known.append(IdxFile(file.name, array.shape, *digests))
-        monkeypatch.setitem(FILES, split, Part(*known))
+        monkeypatch.setitem(FILES, split, tuple(known))
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
     monkeypatch.setenv("CLOTHING_DATA", str(tmp_path / "data"))
     return root
@@ -87,7 +86,7 @@ def test_official_test_images_stay_the_test_images(small: Path) -> None:
 def test_pixels_and_labels_are_those_of_the_files(small: Path) -> None:
     annotations = module(small).annotations()
     for split, size in SIZES.items():
-        images = read_idx(small, FILES[split].images)
+        images = read_idx(small, FILES[split][0])
         for number in range(size):
             label = CLASSES[number % 10]
             name = f"{split}/{label.partition('/')[0]}/{number:05}.png"
@@ -175,11 +174,11 @@ def test_files_are_found_without_a_root(
 def test_missing_files_are_told_with_ways_to_get_them(
     small: Path, tmp_path: Path
 ) -> None:
-    (small / f"{IMAGES}.gz").unlink()
-    message = rf"'{small}/{IMAGES}\.gz' is not there\. Get the data by one of[\s\S]*apt"
+    (small / IMAGES).unlink()
+    message = rf"'{small}/{IMAGES}' is not there\. Get the data by one of[\s\S]*apt"
     with pytest.raises(DatasetNotFoundError, match=message):
         module(small).annotations()
-    message = rf"'{tmp_path}/data/fashion-mnist/{IMAGES}\.gz' is not there"
+    message = rf"'{tmp_path}/data/fashion-mnist/{IMAGES}' is not there"
     with pytest.raises(DatasetNotFoundError, match=message):
         module().annotations()
 
@@ -234,9 +233,9 @@ def changed(packed: bytes, place: int, new: bytes) -> bytes:
 def test_file_that_is_not_the_published_one_is_refused(
     small: Path, spoil: Callable[[bytes], bytes], message: str
 ) -> None:
-    file = small / f"{IMAGES}.gz"
+    file = small / IMAGES
     file.write_bytes(spoil(file.read_bytes()))
-    with pytest.raises(DataError, match=rf"{IMAGES}\.gz: .*{message}") as error:
+    with pytest.raises(DataError, match=rf"{IMAGES}: .*{message}") as error:
         module(small).annotations()
     assert "Move it away and get it again" in str(error.value)
     assert not (cache_folder() / "fashion-mnist").exists()
@@ -294,8 +293,8 @@ def test_only_what_is_missing_is_fetched(server: Server, tmp_path: Path) -> None
     root = tmp_path / "root"
     root.mkdir()
     # Packed anew, as Debian does it: the content counts.
-    content = gzip.decompress((server.folder / f"{IMAGES}.gz").read_bytes())
-    (root / f"{IMAGES}.gz").write_bytes(gzip.compress(content, 9))
+    content = gzip.decompress((server.folder / IMAGES).read_bytes())
+    (root / IMAGES).write_bytes(gzip.compress(content, 9))
     assert len(module(root, download=True).annotations().table) == 60
     assert len(server.asked) == 3
 
@@ -307,11 +306,11 @@ def test_nothing_is_fetched_unless_asked_for(server: Server, tmp_path: Path) -> 
 
 
 def test_fetched_file_is_checked(server: Server, tmp_path: Path) -> None:
-    (server.folder / f"{IMAGES}.gz").write_bytes(b"<html>")
-    with pytest.raises(DownloadError, match=rf"{IMAGES}\.gz: SHA-256 is .*expected"):
+    (server.folder / IMAGES).write_bytes(b"<html>")
+    with pytest.raises(DownloadError, match=rf"{IMAGES}: SHA-256 is .*expected"):
         module(tmp_path / "root", download=True).annotations()
     assert list((tmp_path / "root").iterdir()) == []
-    (server.folder / f"{IMAGES}.gz").unlink()
+    (server.folder / IMAGES).unlink()
     with pytest.raises(DownloadError, match="the server answers 404"):
         module(tmp_path / "root", download=True).annotations()
 
@@ -322,7 +321,7 @@ def test_fetched_file_is_checked(server: Server, tmp_path: Path) -> None:
 def test_files_are_those_that_torchvision_names() -> None:
     from torchvision.datasets import FashionMNIST as Theirs
 
-    names = [f"{file.name}.gz" for part in FILES.values() for file in part]
+    names = [file.name for part in FILES.values() for file in part]
     assert names == [name for name, _ in Theirs.resources]
     assert list(CLASSES) == Theirs.classes
     assert Theirs.mirrors == [fashion_mnist.SERVER + "/"]
@@ -332,9 +331,9 @@ def test_files_are_those_that_torchvision_names() -> None:
 def test_published_labels_and_means_are_those_of_the_docstring(photos: Path) -> None:
     folder = photos.parent / "fashion-mnist"
     for split, each in (("train", 6000), ("test", 1000)):
-        labels = read_idx(folder, FILES[split].labels)
+        labels = read_idx(folder, FILES[split][1])
         assert np.bincount(labels).tolist() == [each] * 10
-    images = read_idx(folder, FILES["train"].images) / 255
+    images = read_idx(folder, FILES["train"][0]) / 255
     assert f"{images.mean():.4f} {images.std():.4f}" == "0.2860 0.3530"
 
 

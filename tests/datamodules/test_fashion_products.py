@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from clothing_lightning.datamodules.fashion_products import FashionProducts
-from clothing_lightning.datamodules.fashion_products_styles import read_styles
+from clothing_lightning.datamodules.fashion_products import FashionProducts, read_styles
 from clothing_lightning.errors import DataError, DatasetNotFoundError, DownloadError
 from tests.trees import fashion_products
 
