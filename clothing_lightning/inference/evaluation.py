@@ -1,9 +1,8 @@
 """Testing a trained network again: on its run's own images, or on others."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,6 @@ class ImageSet:
         synthetic: Whether the images are drawn.
         from_run: Whether the images are a split of the evaluated run itself.
         changed_images: Paths of images whose content is not what the run has recorded.
-        unreadable_images: Reason by path of images that cannot be read.
     """
 
     name: str
@@ -47,7 +45,12 @@ class ImageSet:
     synthetic: bool = False
     from_run: bool = False
     changed_images: list[str] = field(default_factory=list)
-    unreadable_images: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def unreadable_images(self) -> dict[str, str]:
+        """Reason by path of images that cannot be read."""
+        reasons = self.inspection["refusal"].dropna()
+        return {str(path): str(reason) for path, reason in reasons.items()}
 
 
 @dataclass(frozen=True)
@@ -55,31 +58,28 @@ class Evaluation:
     """Predictions of a network for a set of images.
 
     Attributes:
+        model: The network.
+        run: The run that trained it; None if it is not known.
         image_set: The set of images, with those that were left out.
         table: The images that count; ``label`` is the network's class.
         predictions: Path, label and class probabilities of each image that counts.
         labels: How labels of the images became classes of the network.
         trained_images: Paths of images that the run was trained on or chosen by.
         keeps_trained: Whether those count nevertheless.
-        preprocessing: How the network got the images: the fields of `Preprocessing`,
-            and whether they were cut to ``boxes``.
     """
 
+    model: TrainedNetwork
+    run: StoredRun | None
     image_set: ImageSet
     table: pd.DataFrame
     predictions: pd.DataFrame
     labels: LabelMapping
     trained_images: list[str]
     keeps_trained: bool
-    preprocessing: dict[str, Any]
 
 
-def read_manifest(run: StoredRun) -> pd.DataFrame:
-    """Read the images of a run's splits, as the run has recorded them.
-
-    Raises:
-        RunError: If the run has recorded none.
-    """
+def _read_manifest(run: StoredRun) -> pd.DataFrame:
+    """Read the images of a run's splits, as the run has recorded them."""
     manifest = read_cells(run.artifact("data/manifest.csv"))
     return manifest[manifest["split"].isin(SPLITS)].reset_index(drop=True)
 
@@ -98,36 +98,35 @@ def images_of_run(
     Raises:
         DatasetNotFoundError: If the folder is not there.
         DataError: If none of the images can be read.
+        RunError: If the run has recorded no images.
     """
-    manifest = read_manifest(run)
+    manifest = _read_manifest(run)
     rows = manifest if split == "all" else manifest[manifest["split"] == split]
     folder = _root(run, root)
     inspection = inspect_images(folder, list(rows["path"]), workers=usable_cores())
     inspection = inspection.set_index(rows["path"])
-    unreadable = _unreadable(inspection)
     hashes = inspection["sha256"].to_numpy()
-    is_readable = ~rows["path"].isin(unreadable)
-    changed = rows["path"][(hashes != rows["sha256"]) & is_readable]
-    rows = rows.assign(sha256=hashes)[is_readable]
-    if rows.empty:
-        raise DataError(
-            f"run {run.name}: none of the {len(inspection):,} images of its split "
-            f"'{split}' can be read in '{folder}' ("
-            f"{next(iter(unreadable.values()), '')}). Say where they are: --root "
-            "FOLDER."
-        )
-    return ImageSet(
+    readable = inspection["refusal"].isna().to_numpy()
+    changed = rows["path"][(hashes != rows["sha256"]) & readable]
+    images = ImageSet(
         run.experiment,
         split,
         folder,
-        rows.reset_index(drop=True),
+        rows.assign(sha256=hashes)[readable].reset_index(drop=True),
         inspection,
         crops_to_boxes,
         run.tags.get("synthetic") == "true",
         from_run=True,
         changed_images=list(changed),
-        unreadable_images=unreadable,
     )
+    if images.table.empty:
+        reason = next(iter(images.unreadable_images.values()), "")
+        raise DataError(
+            f"run {run.name}: none of the {len(inspection):,} images of its split "
+            f"'{split}' can be read in '{folder}' ({reason}). Say where they are: "
+            "--root FOLDER."
+        )
+    return images
 
 
 def _root(run: StoredRun, given: str | None) -> Path:
@@ -144,12 +143,6 @@ def _root(run: StoredRun, given: str | None) -> Path:
         f"run {run.name}: {searched} is not a folder, where its images would be. Say "
         "where they are: --root FOLDER."
     )
-
-
-def _unreadable(inspection: pd.DataFrame) -> dict[str, str]:
-    """Return by path the reason why images cannot be read."""
-    reasons = inspection["refusal"].dropna()
-    return {str(path): str(reason) for path, reason in reasons.items()}
 
 
 def images_of_dataset(
@@ -172,27 +165,25 @@ def images_of_dataset(
     table = source.assign(split="test") if split == "all" else data.part(split)
     if table.empty:
         raise DataError(f"{data.name}: there is no image in the split '{split}'.")
-    inspection = data.selected.inspected
     return ImageSet(
         data.name,
         split,
         data.root,
         table,
-        inspection,
+        data.selected.inspected,
         data.crop_to_boxes,
         data.synthetic,
-        unreadable_images=_unreadable(inspection),
     )
 
 
 def evaluate_on(
     model: TrainedNetwork,
+    run: StoredRun | None,
     images: ImageSet,
-    manifest: pd.DataFrame | None,
     *,
-    label_map: Mapping[str, str] | None = None,
-    keep_trained: bool = False,
-    batch_size: int = 32,
+    label_map: Mapping[str, str],
+    keep_trained: bool,
+    batch_size: int,
 ) -> Evaluation:
     """Predict the images whose labels are classes of the network.
 
@@ -203,8 +194,8 @@ def evaluate_on(
 
     Args:
         model: The network of the run.
+        run: The run; None if it is not known, and what it was trained on neither.
         images: The images to evaluate on.
-        manifest: The images of the run's splits; None if they are not known.
         label_map: Class by label, for labels that are not the name of their class.
         keep_trained: Whether images that the run was trained on count as well.
         batch_size: Number of photos that go through the network at once.
@@ -212,11 +203,12 @@ def evaluate_on(
     Raises:
         ConfigError: If ``label_map`` names a label or class that does not exist.
         DataError: If no image is left to evaluate on.
+        RunError: If the run has not recorded what it was trained on.
     """
     counts = {str(k): int(n) for k, n in images.table["label"].value_counts().items()}
-    labels = map_labels(counts, model.class_names, label_map or {})
+    labels = map_labels(counts, model.class_names, label_map)
     table = images.table[images.table["label"].isin(labels.classes)]
-    trained = table["sha256"].isin(_trained_hashes(images, manifest))
+    trained = table["sha256"].isin(_trained_hashes(images, run))
     keep = keep_trained or (images.from_run and images.split == "test")
     paths = list(table["path"][trained])
     table = table if keep else table[~trained]
@@ -232,14 +224,14 @@ def evaluate_on(
         images.inspection[["width", "height"]], on="path"
     )
     predictions = _predictions(model, images, table, batch_size)
-    preprocessing = asdict(model.preprocessing) | {"boxes": images.crops_to_boxes}
-    return Evaluation(images, table, predictions, labels, paths, keep, preprocessing)
+    return Evaluation(model, run, images, table, predictions, labels, paths, keep)
 
 
-def _trained_hashes(images: ImageSet, manifest: pd.DataFrame | None) -> set[str]:
+def _trained_hashes(images: ImageSet, run: StoredRun | None) -> set[str]:
     """Return hashes of the images that the run was trained on or chosen by."""
-    if manifest is None:
+    if run is None:
         return set()
+    manifest = _read_manifest(run)
     own_val = images.from_run and images.split == "val"
     splits = ["train"] if own_val else ["train", "val"]
     return set(manifest.loc[manifest["split"].isin(splits), "sha256"].dropna())

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from clothing_lightning.inference.evaluation import (
     evaluate_on,
     images_of_dataset,
     images_of_run,
-    read_manifest,
 )
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.metrics.agreement import agreement
@@ -97,8 +96,8 @@ def evaluate(request: Request, data: PhotoDataModule | None) -> None:
     images = _images(request, data, run, model)
     evaluation = evaluate_on(
         model,
+        run,
         images,
-        read_manifest(run) if run else None,
         label_map=request.label_map,
         keep_trained=request.keep_trained,
         batch_size=request.batch_size,
@@ -106,16 +105,15 @@ def evaluate(request: Request, data: PhotoDataModule | None) -> None:
     title = run.name if run else model.description.run_name
     title += f", {images.split} again" if images.from_run else f" on {images.name}"
     experiment = request.experiment or images.name
-    tags = _tags(run, model, evaluation)
-    writer = RunWriter(experiment, request.name or title, tags=tags)
+    writer = RunWriter(experiment, request.name or title, tags=_tags(evaluation))
     try:
-        writer.log_params(_params(run, model, checkpoint))
-        _record(writer, run, model, evaluation, request.command)
+        writer.log_params(_params(evaluation, checkpoint))
+        _record(writer, evaluation, request.command)
     except BaseException as err:
         writer.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
         raise
     writer.finish("FINISHED")
-    _show(run, model, evaluation)
+    _show(evaluation)
     say(f"run       {writer.name}  {writer.run_id}")
     say(f"files     {writer.folder}")
     say(f"browse    {where_to_browse()}")
@@ -146,11 +144,9 @@ def _images(
     )
 
 
-def _params(
-    run: StoredRun | None, model: TrainedNetwork, checkpoint: Path
-) -> dict[str, str]:
+def _params(evaluation: Evaluation, checkpoint: Path) -> dict[str, str]:
+    run, about = evaluation.run, evaluation.model.description
     if run is None:
-        about = model.description
         name = f"{checkpoint.name} of {about.run_name} {about.run_id}".strip()
         return {"model.backbone": about.backbone, CHECKPOINT: name}
     if checkpoint.name != Path(BEST).name:
@@ -158,10 +154,9 @@ def _params(
     return run.hyperparameters
 
 
-def _tags(
-    run: StoredRun | None, model: TrainedNetwork, evaluation: Evaluation
-) -> dict[str, str]:
-    images = evaluation.image_set
+def _tags(evaluation: Evaluation) -> dict[str, str]:
+    run, model, images = evaluation.run, evaluation.model, evaluation.image_set
+    preprocessing = asdict(model.preprocessing) | {"boxes": images.crops_to_boxes}
     of_run = {}
     if run is not None:
         of_run = {k: v for k, v in run.tags.items() if k.startswith(CONTENT)}
@@ -170,7 +165,7 @@ def _tags(
         "stage": images.split,
         "split_digest": split_digest(evaluation.table),
         "test_digest": digest(evaluation.table, ("sha256", "label")),
-        "preprocessing": json.dumps(evaluation.preprocessing),
+        "preprocessing": json.dumps(preprocessing),
         "image_root": str(images.root.resolve()),
         "synthetic": str(images.synthetic).lower(),
         "device": device_name(model.device),
@@ -179,14 +174,9 @@ def _tags(
     }
 
 
-def _record(
-    writer: RunWriter,
-    run: StoredRun | None,
-    model: TrainedNetwork,
-    evaluation: Evaluation,
-    command: Sequence[str],
-) -> None:
+def _record(writer: RunWriter, evaluation: Evaluation, command: Sequence[str]) -> None:
     """Log results and artifacts, in the folders where runs that train have them."""
+    run = evaluation.run
     metrics = run.metrics.items() if run else ()
     cost = {key: value for key, value in metrics if key.startswith("model/")}
     scores = summary(evaluation.predictions)
@@ -197,10 +187,11 @@ def _record(
     evaluation.predictions.to_parquet(folder / "predictions/test.parquet")
     evaluation.table.to_csv(folder / "data/manifest.csv", index=False)
     words = ["python", "-m", "clothing_lightning.evaluate", *command]
+    mapping = json.dumps(_mapping(evaluation), indent=2, ensure_ascii=False)
     texts = {
-        "data/mapping.json": _json(_mapping(evaluation, model)),
+        "data/mapping.json": mapping + "\n",
         "config/command.txt": shlex.join(words) + "\n",
-        ARTIFACT: model.description.to_json(),
+        ARTIFACT: evaluation.model.description.to_json(),
     }
     if run is not None:
         texts["config/config.yaml"] = run.config.read_text(encoding="utf-8")
@@ -219,15 +210,11 @@ def _record(
     writer.log_dataset(name, columns, split_digest(evaluation.table))
 
 
-def _json(content: Any) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _mapping(evaluation: Evaluation, model: TrainedNetwork) -> dict[str, Any]:
+def _mapping(evaluation: Evaluation) -> dict[str, Any]:
     """Return what was evaluated and what was left out, for ``data/mapping.json``."""
     images = evaluation.image_set
     return {
-        "evaluates": model.description.run_id,
+        "evaluates": evaluation.model.description.run_id,
         "data": images.name,
         "split": images.split,
         "classes_of_labels": evaluation.labels.classes,
@@ -243,9 +230,10 @@ def _mapping(evaluation: Evaluation, model: TrainedNetwork) -> dict[str, Any]:
     }
 
 
-def _show(run: StoredRun | None, model: TrainedNetwork, evaluation: Evaluation) -> None:
+def _show(evaluation: Evaluation) -> None:
     """Print what was evaluated, and the results."""
-    images, about = evaluation.image_set, model.description
+    run, images = evaluation.run, evaluation.image_set
+    about = evaluation.model.description
     name = run.name if run else about.run_name
     say(f"{name} ({about.run_id[:8]}) on {images.name}, {images.split}")
     if run is None:
@@ -257,7 +245,7 @@ def _show(run: StoredRun | None, model: TrainedNetwork, evaluation: Evaluation) 
         warn(remark)
     show_results(evaluation.predictions, images.split)
     if run is not None and images.from_run:
-        for line in _agreement_with_stored(run, model, evaluation):
+        for line in _agreement_with_stored(run, evaluation):
             say(line)
 
 
@@ -292,9 +280,7 @@ def _remarks(evaluation: Evaluation) -> Iterator[str]:
         )
 
 
-def _agreement_with_stored(
-    run: StoredRun, model: TrainedNetwork, evaluation: Evaluation
-) -> Iterator[str]:
+def _agreement_with_stored(run: StoredRun, evaluation: Evaluation) -> Iterator[str]:
     """Say whether the predictions are those that the run has stored."""
     split = evaluation.image_set.split
     try:
@@ -307,7 +293,7 @@ def _agreement_with_stored(
     result = agreement(stored, evaluation.predictions)
     if result is None:
         return
-    now = {"torch": torch.__version__, "device": device_name(model.device)}
+    now = {"torch": torch.__version__, "device": device_name(evaluation.model.device)}
     before = {
         "torch": run.tags.get("version.torch", ""),
         "device": run.tags.get("device", ""),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clothing_lightning.errors import ConfigError
+from clothing_lightning.network_analysis.effective_field import feature_map
 
 
 def grad_cam(network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
@@ -40,8 +41,13 @@ def grad_cam(network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
         )
         chosen = logits.gather(1, classes[:, None]).sum()
         (gradient,) = torch.autograd.grad(chosen, features)
-    maps = _as_maps(network, features.detach())
-    weights = _as_maps(network, gradient).mean(dim=(2, 3), keepdim=True)
+    size = images.shape[-2:]
+    try:
+        maps = feature_map(network, features.detach(), size)
+        slopes = feature_map(network, gradient, size)
+    except ValueError as err:
+        raise _no_places(network) from err
+    weights = slopes.mean(dim=(2, 3), keepdim=True)
     heat = (weights * maps).sum(dim=1).relu()
     return heat / heat.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
 
@@ -74,21 +80,6 @@ def _by_tokens(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
     finally:
         hook.remove()
     return entered[0], logits
-
-
-def _as_maps(network: Any, features: Tensor) -> Tensor:
-    """Return features as ``[N, C, h, w]``, whatever the network's own order is."""
-    if features.ndim == 4:
-        last = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
-        return features.permute(0, 3, 1, 2) if last else features
-    if features.ndim == 3:
-        tokens = features[:, getattr(network, "num_prefix_tokens", 0) :]
-        grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
-        height, width = grid or (round(tokens.shape[1] ** 0.5),) * 2
-        if height * width == tokens.shape[1]:
-            count, _, channels = tokens.shape
-            return tokens.transpose(1, 2).reshape(count, channels, height, width)
-    raise _no_places(network)
 
 
 def _no_places(network: nn.Module) -> ConfigError:

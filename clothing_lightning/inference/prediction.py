@@ -1,18 +1,26 @@
 """What the command `predict` does with photos, and the files that it writes."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.errors import ImageError, StorageError
-from clothing_lightning.inference.explanation import write_explanations
+from clothing_lightning.inference.grad_cam import grad_cam
 from clothing_lightning.inference.predictor import Predictor
+from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.reports.contact_sheet import (
     PHOTOS_PER_PAGE,
     sheet_files,
     write_sheet,
 )
+from clothing_lightning.reports.explanation import explanation_figure
 from clothing_lightning.reports.predicted import Prediction, print_note, write_csv
+from clothing_lightning.reports.style import save
+
+_LONGEST_NAME = 80  # in bytes
 
 
 def predict_photos(
@@ -36,7 +44,7 @@ def predict_photos(
     predictions: list[Prediction] = []
     unreadable: dict[Path, str] = {}
     names = predictor.class_names
-    results = predictor.predictions(paths)
+    results = predictor.model.predict(paths, predictor.batch_size)
     shown = with_progress(results, "Predicting", total=len(paths))
     for path, result in zip(paths, shown, strict=True):
         if isinstance(result, ImageError):
@@ -70,6 +78,9 @@ def write_files(
         explain: Folder for a picture of what spoke for the class of each photo.
 
     Raises:
+        ConfigError: If a class is to be explained, and the features of the network
+            have no places.
+        ImageError: If a photo to explain cannot be read any more.
         StorageError: If one of them cannot be written.
     """
     try:
@@ -84,7 +95,7 @@ def write_files(
                     f"note: the sheet shows the first {shown:,} of {count:,} photos."
                 )
         if explain:
-            write_explanations(predictor.model, predictions, explain)
+            _write_explanations(predictor.model, predictions, explain)
     except OSError as err:
         raise StorageError(
             f"{err.filename or 'the results'}: cannot be written ({err.strerror}). "
@@ -93,3 +104,40 @@ def write_files(
     for option, target in (("csv", csv), ("sheet", sheet), ("explain", explain)):
         if target:
             print_note(f"{option:9} {target}")
+
+
+def _write_explanations(
+    model: TrainedNetwork, predictions: Sequence[Prediction], folder: Path
+) -> None:
+    """Draw one picture for each photo: ``0001_<name of the photo>.png``, ...
+
+    It shows what spoke for the most probable class. The folder is empty or not there.
+    """
+    number = {name: index for index, name in enumerate(model.class_names)}
+    folder.mkdir(parents=True, exist_ok=True)
+    digits = max(len(str(len(predictions))), 4)
+    photos = model.read_photos([row.path for row in predictions])
+    rows = with_progress(predictions, "Explaining", total=len(predictions))
+    for index, row in enumerate(rows):
+        file = folder / f"{index + 1:0{digits}}_{_plain_name(row.path)}.png"
+        label, probability = row.classes[0]
+        photo = photos[index]
+        if isinstance(photo, ImageError):
+            raise photo
+        wanted = torch.tensor([number[label]], device=model.device)
+        image = model.normalise(photo[None])
+        (heat,) = grad_cam(model.network, image, wanted).cpu().numpy()
+        figure = explanation_figure(
+            photo.numpy(),
+            heat,
+            title=row.path.name,
+            prediction=label,
+            probability=probability,
+        )
+        save(figure, file)
+
+
+def _plain_name(path: Path) -> str:
+    """Return the name of a photo as a part of another file's name."""
+    name = re.sub(r"[^\w-]+", "_", path.stem).encode(errors="ignore")
+    return name[:_LONGEST_NAME].decode(errors="ignore")

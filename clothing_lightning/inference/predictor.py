@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from clothing_lightning.datamodules.image_folder_listing import SUFFIXES, Tree
 from clothing_lightning.errors import ConfigError, DataError, ImageError
@@ -63,7 +62,7 @@ class Predictor:
         paths = list(photo_paths(words))
         scores = np.full((len(paths), len(self.class_names)), np.nan, np.float32)
         errors = [""] * len(paths)
-        for index, result in enumerate(self.predictions(paths)):
+        for index, result in enumerate(self.model.predict(paths, self.batch_size)):
             if isinstance(result, ImageError):
                 errors[index] = str(result)
             else:
@@ -75,10 +74,6 @@ class Predictor:
         table["probability"] = readable.max(axis=1)
         table["error"] = errors
         return pd.concat([table, each], axis=1)
-
-    def predictions(self, paths: Sequence[Path]) -> Iterator[Tensor | ImageError]:
-        """Yield class probabilities of each photo, or why it cannot be read."""
-        return self.model.predict(paths, self.batch_size)
 
 
 def photo_paths(words: Iterable[str | Path]) -> Iterator[Path]:

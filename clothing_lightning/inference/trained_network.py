@@ -1,7 +1,6 @@
 """A trained network with all that a prediction needs, and nothing of its training."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,11 +55,10 @@ class TrainedNetwork:
         Args:
             paths: Paths of the image files.
             boxes: Left, top, right and bottom of the part of each photo that is used,
-                ``[N, 4]``.
+                ``[N, 4]``; by default the whole photo is used.
         """
-        preprocessing = self.preprocessing
-        pipeline = Pipeline([], preprocessing.image_size, preprocessing.crop_pct)
-        return UnlabelledPhotos(paths, pipeline, boxes)
+        size, crop_pct = self.preprocessing.image_size, self.preprocessing.crop_pct
+        return UnlabelledPhotos(paths, Pipeline([], size, crop_pct), boxes)
 
     def normalise(self, photos: Tensor) -> Tensor:
         """Make the network's input ``[N, C, H, W]`` of photos ``[N, H, W, 3]``."""
@@ -73,16 +71,12 @@ class TrainedNetwork:
         Args:
             photos: Photos as `read_photos` reads them, uint8 ``[N, H, W, 3]``.
         """
-        with self._autocast():
+        dtype = _AUTOCAST_TYPES.get(self.description.precision)
+        # In the precision of the test on a GPU, and in float32 on a CPU.
+        half = dtype is not None and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype, enabled=half):
             logits = self.network(self.normalise(photos))
         return logits.float().softmax(dim=1).cpu()  # type: ignore[no-any-return]
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        """Compute in the precision of the test on a GPU, and in float32 on a CPU."""
-        dtype = _AUTOCAST_TYPES.get(self.description.precision)
-        if self.device.type != "cuda" or dtype is None:
-            return nullcontext()
-        return torch.autocast("cuda", dtype)
 
     def predict(
         self,
