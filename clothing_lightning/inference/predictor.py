@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clothing_lightning.datamodules.image_folder_listing import SUFFIXES, Tree
+from clothing_lightning.datamodules.image_folder_tree import SUFFIXES, Tree
 from clothing_lightning.errors import ConfigError, DataError, ImageError
 from clothing_lightning.inference.checkpoint import find_checkpoint, read_checkpoint
 
