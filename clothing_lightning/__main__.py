@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-COMMANDS = ("fit", "evaluate", "predict", "compare", "analyze", "prepare")
+COMMANDS = ("fit", "evaluate", "predict", "compare", "analyze", "export", "prepare")
 
 
 def main() -> None:

@@ -41,6 +41,10 @@ class RunError(UserError, LookupError):
     """A run cannot be found, or cannot be continued."""
 
 
+class ExportError(UserError):
+    """A network cannot be exported, or what was exported is another function."""
+
+
 class StorageError(UserError, OSError):
     """Results cannot be written: no space, no permission."""
 

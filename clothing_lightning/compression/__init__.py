@@ -1,0 +1,1 @@
+"""A trained network put to work: exported, made smaller, and measured again."""

@@ -1,0 +1,121 @@
+"""Whether an exported network is the same function as the one that was trained."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clothing_lightning.compression.graph_preprocessing import WithPreprocessing
+from clothing_lightning.data.dataset import PhotoDataset
+from clothing_lightning.data.progress import with_progress
+from clothing_lightning.data.selection import clipped_boxes
+from clothing_lightning.errors import ExportError
+from clothing_lightning.inference.evaluation import ImageSet
+from clothing_lightning.inference.trained_network import TrainedNetwork
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability that the order of additions explains."""
+
+_BATCH = 32
+
+Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Check:
+    """How two networks agree on the same images.
+
+    Attributes:
+        images: Number of images.
+        other_class: Number of images to which they give different classes.
+        largest_difference: Largest difference of a class probability.
+        probabilities: Those of the exported network, ``[N, num_classes]``.
+    """
+
+    images: int
+    other_class: int
+    largest_difference: float
+    probabilities: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
+
+    def __str__(self) -> str:
+        """Say so in one sentence."""
+        same = self.images - self.other_class
+        return (
+            f"the same class for {same:,} of {self.images:,} test images, "
+            f"probabilities within {self.largest_difference:.1e}"
+        )
+
+
+def check(
+    model: TrainedNetwork, exported: Network, images: ImageSet, *, takes_photos: bool
+) -> Check:
+    """Run both networks on the same images.
+
+    Args:
+        model: The network that was trained.
+        exported: The network that was exported, as it is read back.
+        images: The images.
+        takes_photos: Whether the exported network takes photos of any size, uint8
+            ``[N, H, W, 3]``, instead of normalised images.
+
+    Raises:
+        ExportError: If a class differs, or a probability by more than `TOLERANCE`.
+        ImageError: If a photo cannot be read any more.
+    """
+    original: Network = model.network
+    inputs = _prepared(model, images)
+    if takes_photos:
+        original = WithPreprocessing(model.network, model.preprocessing).eval()
+        inputs = _photos(images)
+    first, second = [], []
+    total = len(images.table) if takes_photos else -(-len(images.table) // _BATCH)
+    with torch.inference_mode():
+        for batch in with_progress(inputs, "Checking the export", total=total):
+            first.append(original(batch).softmax(dim=1))
+            second.append(exported(batch).softmax(dim=1))
+    trained, written = torch.cat(first), torch.cat(second)
+    checked = Check(
+        len(trained),
+        int((trained.argmax(dim=1) != written.argmax(dim=1)).sum()),
+        float((trained - written).abs().max()),
+        written.numpy(),
+    )
+    if checked.other_class or not checked.largest_difference <= TOLERANCE:
+        raise ExportError(
+            f"{model.description.backbone}: what was exported is not the same network: "
+            f"{checked}, and {TOLERANCE:.0e} was expected. Nothing was kept; choose "
+            "another format."
+        )
+    return checked
+
+
+def _prepared(model: TrainedNetwork, images: ImageSet) -> Iterator[Tensor]:
+    """Yield batches of normalised images, as the run's own test has read them."""
+    paths = [images.root / path for path in images.table["path"]]
+    for photos, errors in model.read_photos(paths, _boxes(images)).batches(_BATCH, 0):
+        for error in errors:
+            if error is not None:
+                raise error
+        if photos is not None:
+            yield model.normalise(photos)
+
+
+def _photos(images: ImageSet) -> Iterator[Tensor]:
+    """Yield photos as they are decoded, uint8 ``[1, H, W, 3]``."""
+    paths: Sequence[str] = list(images.table["path"])
+    labels = [0] * len(paths)
+    dataset = PhotoDataset(
+        images.root, paths, labels, lambda image, seed: image, 0, _boxes(images)
+    )
+    for index in range(len(dataset)):
+        yield dataset[index][0][None]
+
+
+def _boxes(
+    images: ImageSet,
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None":
+    if not images.crops_to_boxes:
+        return None
+    return clipped_boxes(images.table, images.inspection, images.name)

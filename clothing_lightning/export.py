@@ -1,0 +1,87 @@
+"""Write the network of a run in a format that others read, checked and described."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from clothing_lightning.cli.command import CommandParser, claim_folder, run_command
+from clothing_lightning.errors import ConfigError
+
+TARGETS = ("onnx", "safetensors", "torch")
+DESCRIPTION = """\
+Writes the best network of a run as a file that other software reads, with a
+model card beside it. The file is read back and run on the run's test images: if
+one class is another, or a probability differs by more than 0.0001, nothing is
+written. RUN is a run's id, the start of it, its name, or a checkpoint's path.
+
+  ... export b4ff3c49
+  ... export b4ff3c49 --with-preprocessing --out shirts
+  ... export b4ff3c49 --to safetensors
+"""
+EPILOG = """\
+onnx runs in ONNX Runtime, without torch (pip install 'clothing-lightning[export]');
+safetensors has weights and the config.json that timm.create_model('local-dir:...')
+reads; torch is a program of torch.export (.pt2).
+
+Exit codes: 0 exported; 2 something to put right (one message says what); 130
+interrupted.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Words after the command's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    return run_command(argv, _parser().format_help(), _export)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "export",
+        "RUN [--to onnx|safetensors|torch] [...]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add("--to", choices=TARGETS, default="onnx", help="the format (onnx)")
+    add(
+        *("--with-preprocessing", "--with_preprocessing"),
+        action="store_true",
+        help="put resize, crop and normalisation into the ONNX file, which then takes "
+        "photos of any size as they are decoded, uint8 RGB",
+    )
+    add("--out", metavar="FOLDER", help="where the files go (exports/RUN-FORMAT)")
+    add("--root", metavar="FOLDER", help="where the run's own images are now")
+    return parser
+
+
+def _export(words: list[str]) -> int:
+    if words[0].startswith("-"):
+        raise ConfigError(f"{words[0]}: name the run before the flags.")
+    options = _parser().parse_args(words[1:])
+    default = Path("exports") / f"{Path(words[0]).stem}-{options.to}"
+    folder = Path(options.out).expanduser() if options.out else default
+    claim_folder(folder, "README.md", "an export", "---\nlibrary_name: ")
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
+    from clothing_lightning.compression.export import ExportRequest, export
+
+    quiet_libraries()
+    export(
+        ExportRequest(
+            run=words[0],
+            target=options.to,
+            folder=folder,
+            with_preprocessing=options.with_preprocessing,
+            root=options.root,
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""A network that stands in an ONNX file, called as any other network is."""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from clothing_lightning.errors import ConfigError, RunError
+from clothing_lightning.inference.trained_network import TrainedNetwork
+from clothing_lightning.models.description import KEY, NetworkDescription
+
+INPUT, OUTPUT = "images", "logits"
+PREPROCESSED = f"{KEY}.takes"
+"""Key of the metadata that says whether the graph takes photos or normalised images."""
+
+
+class OnnxNetwork(nn.Module):
+    """Runs an ONNX file with ONNX Runtime, on the CPU.
+
+    Attributes:
+        file: Path of the file.
+        metadata: Texts that the file holds besides its graph, by their keys.
+    """
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        """Load a file.
+
+        Args:
+            file: Path of the file.
+            threads: Threads that compute one batch; by default those of torch.
+
+        Raises:
+            ConfigError: If ONNX Runtime is not installed.
+            RunError: If the file cannot be read, or is of another kind.
+        """
+        super().__init__()
+        self.file = file
+        self.session = open_session(file, threads or torch.get_num_threads())
+        names = [[each.name for each in self.session.get_inputs()]]
+        names.append([each.name for each in self.session.get_outputs()])
+        if names != [[INPUT], [OUTPUT]]:
+            raise RunError(
+                f"'{file}': takes {names[0]} and gives {names[1]}, expected "
+                f"['{INPUT}'] and ['{OUTPUT}']. Use a file that export has written."
+            )
+        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float32 ``[N, num_classes]``.
+
+        Args:
+            images: Normalised images, float32 ``[N, C, H, W]``; or photos, uint8
+                ``[N, H, W, 3]``, where the preprocessing stands in the graph.
+        """
+        array = np.ascontiguousarray(images.numpy())
+        return torch.from_numpy(self.session.run([OUTPUT], {INPUT: array})[0])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return the network itself, since it holds nothing that changes."""
+        return self
+
+
+def open_session(file: Path, threads: int) -> Any:
+    """Open an ONNX file in ONNX Runtime.
+
+    Args:
+        file: Path of the file.
+        threads: Threads that compute one batch.
+
+    Returns:
+        An ``onnxruntime.InferenceSession`` on the CPU.
+
+    Raises:
+        ConfigError: If ONNX Runtime is not installed.
+        RunError: If the file cannot be read.
+    """
+    try:
+        import onnxruntime
+    except ImportError as err:
+        raise ConfigError(
+            "onnxruntime is not installed, which runs ONNX files. pip install "
+            "'clothing-lightning[export]'"
+        ) from err
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors, which are raised as well
+    try:
+        return onnxruntime.InferenceSession(
+            file, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as err:  # its classes derive from Exception alone
+        reason = " ".join(str(err).split())[:200]
+        raise RunError(
+            f"'{file}': is no ONNX file that can be run ({reason})."
+        ) from err
+
+
+def read_onnx(file: Path, threads: int | None = None) -> TrainedNetwork:
+    """Make a network of an ONNX file that `export` or `compress` has written.
+
+    Args:
+        file: Path of the file.
+        threads: Threads that compute one batch; by default those of torch.
+
+    Raises:
+        ConfigError: If ONNX Runtime is not installed.
+        RunError: If the file is damaged or does not describe itself.
+    """
+    network = OnnxNetwork(file, threads).eval()
+    try:
+        values = json.loads(network.metadata[KEY])
+        description = NetworkDescription.from_values(values)
+    except (KeyError, ValueError) as err:
+        raise RunError(
+            f"'{file}': does not describe its network ({err}). Use a file that "
+            "export has written."
+        ) from err
+    return TrainedNetwork(network, description, torch.device("cpu"))
