@@ -21,7 +21,7 @@ DOORS = "front doors"
 FLOORS = (
     (DOORS,),
     ("cli",),
-    ("comparison", "inference", "training"),
+    ("comparison", "inference", "compression", "training"),
     ("reports", "tracking"),
     ("datamodules", "models"),
     ("metrics", "network_analysis", "data"),
@@ -162,7 +162,8 @@ def boxes_and_gaps(floor: int) -> tuple[dict[str, Box], list[Box]]:
     folders = FLOORS[floor]
     top = MARGIN + floor * (BOX_HEIGHT + BETWEEN)
     wide = floor in (0, len(FLOORS) - 1)
-    width = WIDTH - 2 * MARGIN if wide else BOX_WIDTH
+    fitting = (WIDTH - MARGIN * (len(folders) + 1)) // len(folders)
+    width = WIDTH - 2 * MARGIN if wide else min(BOX_WIDTH, fitting)
     folders = folders[:1] if wide else folders
     gap = (WIDTH - width * len(folders)) / (len(folders) + 1)
     lefts = [place * (width + gap) for place in range(len(folders) + 1)]

@@ -1,6 +1,6 @@
 """Whether an exported network is the same function as the one that was trained."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clothing_lightning.compression.graph_preprocessing import WithPreprocessing
-from clothing_lightning.data.dataset import PhotoDataset
+from clothing_lightning.data.decoding import read_image
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.data.selection import clipped_boxes
 from clothing_lightning.errors import ExportError
@@ -104,13 +104,14 @@ def _prepared(model: TrainedNetwork, images: ImageSet) -> Iterator[Tensor]:
 
 def _photos(images: ImageSet) -> Iterator[Tensor]:
     """Yield photos as they are decoded, uint8 ``[1, H, W, 3]``."""
-    paths: Sequence[str] = list(images.table["path"])
-    labels = [0] * len(paths)
-    dataset = PhotoDataset(
-        images.root, paths, labels, lambda image, seed: image, 0, _boxes(images)
-    )
-    for index in range(len(dataset)):
-        yield dataset[index][0][None]
+    boxes = _boxes(images)
+    for row, path in enumerate(images.table["path"]):
+        photo = read_image(images.root / path)
+        if boxes is not None:
+            left, top, right, bottom = boxes[row]
+            photo = photo[top:bottom, left:right]
+        # Decoded images are read-only, which torch has no notion of.
+        yield torch.from_numpy(np.require(photo, requirements=["C", "W"]))[None]
 
 
 def _boxes(

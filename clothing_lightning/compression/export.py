@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from clothing_lightning import datamodules
 from clothing_lightning.compression.checking import Check, check
 from clothing_lightning.compression.formats import (
     FORMATS,
@@ -151,7 +152,7 @@ def _facts(
         check=str(checked),
         stored_check=_against_stored(checked, predictions, images),
         weights_licence=licence_of_weights(description.backbone),
-        data_licence=None,
+        data_licence=_licence_of_data(run),
         usage=usage(
             request.target,
             description.preprocessing,
@@ -166,6 +167,12 @@ def _shared_groups(run: StoredRun) -> float | None:
         return float(findings[_LEAK])
     except (RunError, ValueError, KeyError, TypeError):
         return None
+
+
+def _licence_of_data(run: StoredRun) -> str | None:
+    name = run.hyperparameters.get("data", "").rpartition(".")[2]
+    licence: str | None = getattr(getattr(datamodules, name, None), "licence", None)
+    return licence
 
 
 def _against_stored(checked: Check, predictions: pd.DataFrame, images: ImageSet) -> str:

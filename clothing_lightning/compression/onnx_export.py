@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from timm.layers import set_exportable
+from timm.layers.config import set_exportable
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -21,6 +22,8 @@ from clothing_lightning.models.description import KEY
 
 OPSET = 20
 """Version of ONNX's operators, which ONNX Runtime 1.17 and later run."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def export_onnx(
@@ -106,11 +109,18 @@ def exporting(backbone: str, target: str) -> Iterator[None]:
             "'clothing-lightning[export]'"
         ) from err
     except Exception as err:  # whatever the exporter's stages trip over
-        reason = (str(err).strip().splitlines() or [type(err).__name__])[0][:200]
         raise ExportError(
-            f"{backbone}: cannot be exported to {target} ({reason}). Choose another "
-            "format, or another network."
+            f"{backbone}: cannot be exported to {target} ({_innermost(err)}). Choose "
+            "another format, or another network."
         ) from err
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _innermost(err: BaseException) -> str:
+    """Return the first line of what an exception was raised from, without colours."""
+    while err.__cause__ is not None:
+        err = err.__cause__
+    lines = _ANSI.sub("", str(err)).strip().splitlines()
+    return lines[0][:200] if lines else type(err).__name__

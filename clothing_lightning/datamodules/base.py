@@ -46,6 +46,7 @@ class PhotoDataModule(L.LightningDataModule):
 
     name: str
     synthetic = False
+    licence: str | None = None  # of the photos, where it is known
     group_noun = "group"  # what a group is, in messages
     groups_bind = False  # whether splits keep groups together unless told otherwise
     crop_to_boxes = False  # whether images are cut to the table's boxes

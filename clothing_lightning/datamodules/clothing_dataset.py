@@ -29,6 +29,7 @@ class ClothingDataset(PhotoDataModule):
     """
 
     name = "clothing-dataset"
+    licence = "CC0 1.0"
     group_noun = "sender"
 
     def __init__(

@@ -50,6 +50,7 @@ class DeepFashion(PhotoDataModule):
     """
 
     name = "deepfashion"
+    licence = "non-commercial research only, by a signed agreement"
     group_noun = "garment"
     groups_bind = True
 

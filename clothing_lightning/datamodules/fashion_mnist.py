@@ -43,6 +43,7 @@ class FashionMNIST(PhotoDataModule):
     """
 
     name = "fashion-mnist"
+    licence = "MIT"
 
     def __init__(
         self, root: str | None = None, download: bool = False, **kwargs: Any

@@ -47,6 +47,7 @@ class FashionProducts(PhotoDataModule):
     """
 
     name = "fashion-products"
+    licence = "MIT, as Kaggle has it"
     group_noun = "product"
     groups_bind = True
 

@@ -20,6 +20,7 @@ class Sample(PhotoDataModule):
     """
 
     name = "sample-synthetic"
+    licence = "CC0 1.0"
     synthetic = True
     group_noun = "sender"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from clothing_lightning import __version__
 from clothing_lightning.metrics import classification_report as numbers
@@ -21,7 +21,7 @@ from clothing_lightning.metrics.intervals import wilson_interval
 from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.models.description import NetworkDescription
 from clothing_lightning.reports.page import render
-from clothing_lightning.wording import counted, listed
+from clothing_lightning.wording import counted, listed, markdown_cell
 
 FEW_IMAGES = 30
 """A class of fewer test images has an interval of its recall of 0.3 and more."""
@@ -68,7 +68,7 @@ def model_card(facts: CardFacts) -> str:
     description, predictions = facts.description, facts.predictions
     scores = numbers.summary(predictions)
     preprocessing = description.preprocessing
-    return render(
+    card = render(
         "model_card.md",
         front_matter=Markup(_front_matter(facts, scores)),
         name=_text(description.run_name or description.backbone),
@@ -96,11 +96,12 @@ def model_card(facts: CardFacts) -> str:
         ),
         usage=Markup(facts.usage.strip()),
     )
+    return card + "\n"
 
 
 def _text(text: str) -> Markup:
-    """Escape a text that may be anybody's for a line or a table's cell."""
-    return Markup(str(escape(" ".join(text.split()))).replace("|", "&#124;"))
+    """Return a text that may be anybody's as it appears in Markdown, in one line."""
+    return Markup(markdown_cell(text))
 
 
 def _front_matter(facts: CardFacts, scores: Mapping[str, float]) -> str:
@@ -136,7 +137,7 @@ def _metric_rows(
     predictions: pd.DataFrame, scores: Mapping[str, float]
 ) -> list[dict[str, str]]:
     names = numbers.class_names(predictions)
-    labels = pd.Index(names).get_indexer(predictions["label"])
+    labels = pd.Index(names).get_indexer(pd.Index(predictions["label"]))
     predicted = predictions[names].to_numpy().argmax(axis=1)
     runs = [[(np.arange(len(labels)), predicted)]]
     drawn = bootstrap(labels, runs, len(names))
@@ -170,7 +171,7 @@ def _class_rows(
     each = numbers.per_class(predictions)
     return [
         {
-            "name": _text(name),
+            "name": _text(str(name)),
             **{key: _share(row[key]) for key in ("precision", "recall", "f1")},
             "test": int(row["support"]),
             "train": int(counts["train"].get(name, 0)),
