@@ -46,7 +46,7 @@ def download_archive(root: Path) -> None:
                 "dataset, or its layout has changed; get it from Kaggle instead "
                 "(--data.init_args.download=kaggle)."
             )
-        count_images(tables[0].parent, "It was removed; run again to download it.")
+        _count_images(tables[0].parent, "It was removed; run again to download it.")
         if root.exists():
             root.rmdir()
         tables[0].parent.rename(root)
@@ -57,10 +57,7 @@ def download_archive(root: Path) -> None:
 
 
 def download_from_kaggle() -> Path:
-    """Fetch Kaggle's copy into its own cache.
-
-    Returns:
-        The folder of the data set.
+    """Fetch Kaggle's copy into its own cache, and return its folder.
 
     Raises:
         DownloadError: If ``kagglehub`` is not installed, or the data set cannot be
@@ -76,20 +73,17 @@ def download_from_kaggle() -> Path:
             f"Kaggle: {KAGGLE_NAME} has no images.csv in '{folder}'. Use the public "
             "archive instead (--data.init_args.download=archive)."
         )
-    count_images(folder, f"Remove '{folder}' and run again to download it.")
+    _count_images(folder, f"Remove '{folder}' and run again to download it.")
     return folder
 
 
 def fetch_from_kaggle(dataset: str, who: str, otherwise: str) -> Path:
-    """Fetch a data set into kagglehub's own cache.
+    """Fetch a data set into kagglehub's own cache, and return its folder.
 
     Args:
         dataset: The data set as Kaggle names it, ``owner/name``.
         who: The name of the data module in messages.
         otherwise: What else the user can do if the download fails.
-
-    Returns:
-        The folder of the data set.
 
     Raises:
         DownloadError: If ``kagglehub`` is not installed, or the data set cannot be
@@ -112,16 +106,8 @@ def fetch_from_kaggle(dataset: str, who: str, otherwise: str) -> Path:
         ) from err
 
 
-def count_images(root: Path, remedy: str) -> None:
-    """Check that a data set is whole.
-
-    Args:
-        root: The folder with ``images.csv``.
-        remedy: What the message tells the user to do if something is missing.
-
-    Raises:
-        DownloadError: If rows or images are missing.
-    """
+def _count_images(root: Path, remedy: str) -> None:
+    """Refuse a data set of which rows or images are missing."""
     with (root / "images.csv").open(encoding="utf-8-sig", newline="") as file:
         names = {row.get("image") for row in csv.DictReader(file)}
     there = {path.stem for path in root.glob("images*/*.jpg")}

@@ -139,14 +139,7 @@ def _garments(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def read_partition(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
-    """Read the benchmark's own split.
-
-    Args:
-        file: ``list_eval_partition.txt``.
-        paths: The paths of the images that the file must hold.
-
-    Returns:
-        ``train``, ``val`` or ``test`` for each path.
+    """Read ``train``, ``val`` or ``test`` for each path: ``list_eval_partition.txt``.
 
     Raises:
         DataError: If the file is malformed, lacks an image or names another split.
@@ -163,15 +156,10 @@ def read_partition(file: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def read_boxes(file: Path, paths: "pd.Series[str]") -> "pd.DataFrame":
-    """Read the box around the garment in each image.
+    """Read the box around the garment of each path: ``list_bbox.txt``.
 
-    Args:
-        file: ``list_bbox.txt``.
-        paths: The paths of the images that the file must hold.
-
-    Returns:
-        ``left``, ``top``, ``right``, ``bottom`` for each path, in pixels of the
-        low-resolution image.
+    ``left``, ``top``, ``right`` and ``bottom`` are in pixels of the low-resolution
+    image.
 
     Raises:
         DataError: If the file is malformed, lacks an image or has an empty box.

@@ -20,12 +20,7 @@ one called deepfashion."""
 
 
 def find_list(root: Path, name: str, *, first: Path | None = None) -> Path:
-    """Find a list file in any spelling of its folder.
-
-    Args:
-        root: The folder of the data set.
-        name: The name of the list file.
-        first: A folder to look into before all others.
+    """Find a list file: in ``first``, else in any spelling of the folders of lists.
 
     Raises:
         DatasetNotFoundError: If there is no such file in any of the folders.

@@ -10,7 +10,7 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -128,7 +128,11 @@ def unpack(source: Path, target: Path, classes: Sequence[str]) -> None:
         DataError: If a file is damaged or not the expected one.
         StorageError: If the images cannot be written.
     """
-    images = [image for split in FILES for image in _images(source, split, classes)]
+    images: list[tuple[str, Bytes]] = []
+    for split, files in FILES.items():
+        photos, labels = (read_idx(source, file) for file in files)
+        for number, (photo, label) in enumerate(zip(photos, labels, strict=True)):
+            images.append((f"{split}/{classes[label]}/{number:05}.png", photo))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A name of its own, since another process may be unpacking as well.
@@ -152,15 +156,6 @@ def unpack(source: Path, target: Path, classes: Sequence[str]) -> None:
             f"{target}: cannot be written ({err.strerror}). Make room, or set "
             "CLOTHING_CACHE to another folder."
         ) from err
-
-
-def _images(
-    source: Path, split: str, classes: Sequence[str]
-) -> Iterator[tuple[str, Bytes]]:
-    """Yield the path and the pixels of each image."""
-    images, labels = (read_idx(source, file) for file in FILES[split])
-    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
-        yield f"{split}/{classes[label]}/{number:05}.png", pixels
 
 
 def png(pixels: Bytes) -> bytes:

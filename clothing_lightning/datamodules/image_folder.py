@@ -79,11 +79,11 @@ class ImageFolder(PhotoDataModule):
             DataError: If the folders are laid out in another way, the table is
                 malformed, or an image lies outside of the root.
         """
-        if self.file is None:
-            self._require(self.folder.is_dir(), self.folder)
-            return read_tree(self.folder)
-        self._require(self.file.is_file(), self.file)
+        if self.file is not None:
+            self._require(self.file.is_file(), self.file)
         self._require(self.folder.is_dir(), self.folder)
+        if self.file is None:
+            return read_tree(self.folder)
         annotations = read_table(self.file, self.folder, self.columns)
         # An instance's own: splits ask for it once the table is read.
         self.groups_bind = "group" in annotations.table

@@ -138,14 +138,10 @@ def require_utf8(root: Path, path: str) -> None:
 
 
 def require_inside(root: Path, path: str) -> None:
-    """Refuse a path that leads out of a folder.
-
-    Args:
-        root: The folder that must hold the path.
-        path: The path, relative to the folder.
+    """Refuse a path, relative to a root, that leads out of it by links.
 
     Raises:
-        DataError: If the path leads out of the folder by links.
+        DataError: If the path leads out.
     """
     real = os.path.realpath(root)
     target = os.path.realpath(os.path.join(real, path))  # noqa: PTH118  many
