@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clothing_lightning.data.table import Annotations, read_cells
-from clothing_lightning.datamodules.image_folder_tree import (
-    SPLIT_NAMES,
-    require_inside,
-)
+from clothing_lightning.datamodules.image_folder_tree import SPLIT_NAMES, require_inside
 from clothing_lightning.errors import DataError
 
 if TYPE_CHECKING:

@@ -35,10 +35,7 @@ from clothing_lightning.models.description import ARTIFACT
 from clothing_lightning.models.devices import device_name
 from clothing_lightning.reports.classification import write_classification_report
 from clothing_lightning.reports.console import say, warn
-from clothing_lightning.reports.evaluation_text import (
-    agreement_lines,
-    show_results,
-)
+from clothing_lightning.reports.evaluation_text import agreement_lines, show_results
 from clothing_lightning.tracking.read import CHECKPOINT, EVALUATES_TAG, StoredRun
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.tracking.settings import CONTENT

@@ -113,7 +113,6 @@ def _write_explanations(
 
     It shows what spoke for the most probable class. The folder is empty or not there.
     """
-    number = {name: index for index, name in enumerate(model.class_names)}
     folder.mkdir(parents=True, exist_ok=True)
     digits = max(len(str(len(predictions))), 4)
     photos = model.read_photos([row.path for row in predictions])
@@ -124,7 +123,7 @@ def _write_explanations(
         photo = photos[index]
         if isinstance(photo, ImageError):
             raise photo
-        wanted = torch.tensor([number[label]], device=model.device)
+        wanted = torch.tensor([model.class_names.index(label)], device=model.device)
         image = model.normalise(photo[None])
         (heat,) = grad_cam(model.network, image, wanted).cpu().numpy()
         figure = explanation_figure(

@@ -5,9 +5,10 @@ configuration, the table of their classes and a tag.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -52,7 +53,12 @@ def describe_old_artifacts(folder: Path) -> NetworkDescription:
 def _describe(
     subject: str, config_file: Path, class_counts: Path, preprocessing_tag: str | None
 ) -> NetworkDescription:
-    config, names = _read_config(config_file), _class_names(class_counts)
+    with _reading(config_file):
+        config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise RunError(f"'{config_file}': is no experiment.")
+    with _reading(class_counts):
+        names = [str(name) for name in read_cells(class_counts).iloc[:, 0]]
     try:
         model, data = config["model"]["init_args"], config["data"]["init_args"]
         backbone, in_chans = model["backbone"], model.get("in_chans")
@@ -92,20 +98,11 @@ def _preprocessing(
     return replace(own, image_size=image_size or own.image_size)
 
 
-def _read_config(file: Path) -> dict[str, Any]:
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Name the file that cannot be read."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
-        reason = " ".join(str(err).split())[:200]
-        raise RunError(f"'{file}': cannot be read ({reason}).") from err
-    if not isinstance(content, dict):
-        raise RunError(f"'{file}': is no experiment.")
-    return content
-
-
-def _class_names(file: Path) -> list[str]:
-    try:
-        return [str(name) for name in read_cells(file).iloc[:, 0]]
-    except (OSError, ValueError, IndexError) as err:
+        yield
+    except (OSError, ValueError, IndexError, yaml.YAMLError) as err:
         reason = " ".join(str(err).split())[:200]
         raise RunError(f"'{file}': cannot be read ({reason}).") from err
