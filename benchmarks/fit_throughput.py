@@ -112,7 +112,7 @@ def time_fit(file: Path) -> list[float]:
     from lightning.pytorch import Callback
 
     from clothing_lightning.cli.arguments import split_arguments
-    from clothing_lightning.cli.experiment import parse_experiment
+    from clothing_lightning.cli.experiment import ExperimentCLI
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
     from clothing_lightning.training.fitting import fit
 
@@ -127,7 +127,7 @@ def time_fit(file: Path) -> list[float]:
 
     quiet_libraries()
     arguments = split_arguments([str(file)])
-    parsed = parse_experiment(arguments)
+    parsed = ExperimentCLI(arguments.files, arguments.options)
     fit(
         parsed.experiment(arguments),
         lambda callbacks, *rest: parsed.build_trainer([*callbacks, Stopwatch()], *rest),
@@ -177,7 +177,7 @@ def built(file: Path) -> "tuple[ClothingClassifier, Iterator[Batch]]":
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
 
     quiet_libraries()
-    cli = ExperimentCLI(["--config", str(file), "--trainer.accelerator=cpu"])
+    cli = ExperimentCLI([file], ["--trainer.accelerator=cpu"])
     data = cli.datamodule
     data.setup("fit")
     loaded = iter(data.train_dataloader())

@@ -43,10 +43,11 @@ def _fit(arguments: Arguments) -> int:
         return fit_group(
             split_arguments(stored["words"]), stored_run.run_id, stored["digest"]
         )
-    from clothing_lightning.cli.experiment import parse_experiment
+    from clothing_lightning.cli.experiment import ExperimentCLI
 
     quiet_libraries()  # now, since Lightning sets its loggers' levels on import
-    parsed = parse_experiment(arguments, stored_run.config if stored_run else None)
+    stored_files = [stored_run.config] if stored_run else []
+    parsed = ExperimentCLI([*stored_files, *arguments.files], arguments.options)
     # Here, since mlflow and matplotlib take seconds to import, and a mistake in the
     # experiment should be told before.
     from clothing_lightning.training.fitting import fit

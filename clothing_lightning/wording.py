@@ -38,6 +38,11 @@ def closest(
     return f" Closest names: {', '.join(near)}." if near else ""
 
 
+def one_line(err: BaseException) -> str:
+    """What an error says, in one line; its type where it says nothing."""
+    return " ".join(str(err).split()) or type(err).__name__
+
+
 def on_machine(device: str, threads: int | None) -> str:
     """``cpu, 2 threads``; of a GPU its name alone."""
     if device != "cpu" or threads is None:

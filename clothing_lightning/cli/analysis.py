@@ -24,7 +24,7 @@ from clothing_lightning.reports.analysis_page import analysis_page
 from clothing_lightning.reports.analysis_text import as_json, layer_table, show
 from clothing_lightning.reports.complexity import cost_figure
 from clothing_lightning.reports.style import save
-from clothing_lightning.wording import closest
+from clothing_lightning.wording import closest, one_line
 
 BATCH = 32
 
@@ -61,7 +61,7 @@ def analyze_backbones(
             except Exception as err:  # whatever the network raises
                 raise ConfigError(
                     f"{backbone}: cannot be analysed for images of {size[0]} x "
-                    f"{size[1]} px ({_reason(err)}). Try its own size (leave "
+                    f"{size[1]} px ({one_line(err)[:200]}). Try its own size (leave "
                     "--image-size out) or another."
                 ) from err
             reports.append(report)
@@ -86,15 +86,13 @@ def _require_layer(layer: str | None, backbone: str, network: nn.Module) -> None
         )
 
 
-def _reason(err: Exception) -> str:
-    return (" ".join(str(err).split()) or type(err).__name__)[:200]
-
-
 def _cross_checked(report: NetworkReport, network: nn.Module) -> list[str]:
     try:
         return cross_check(report, network)
     except RuntimeError as err:
-        return [f"the MACs could not be counted by others as well ({_reason(err)})."]
+        return [
+            f"the MACs could not be counted by others as well ({one_line(err)[:200]})."
+        ]
 
 
 def _latencies(reports: Sequence[NetworkReport], batch: int) -> list[Latency]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from clothing_lightning.cli.command import CommandParser
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.training.run_group import GroupPlan, Variation
-from clothing_lightning.wording import closest
+from clothing_lightning.wording import closest, one_line
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,7 @@ def _check_yaml(file: Path) -> None:
     except OSError as err:
         raise ConfigError(f"{file}: cannot be read ({err.strerror}).") from err
     except (UnicodeDecodeError, yaml.YAMLError) as err:
-        reason = " ".join(str(err).split())
-        raise ConfigError(f"{file}: is not YAML in UTF-8 ({reason}).") from err
+        raise ConfigError(f"{file}: is not YAML in UTF-8 ({one_line(err)}).") from err
     if content is None:
         raise ConfigError(f"{file}: holds no keys. Write some, or leave it out.")
     if not isinstance(content, dict):

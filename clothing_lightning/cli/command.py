@@ -28,13 +28,9 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(
         self, command: str, usage: str, *, description: str = "", epilog: str = ""
     ) -> None:
-        """Describe a command.
+        """Describe a command by its name and a line of usage for each way to call it.
 
-        Args:
-            command: The name of the command, such as ``predict``.
-            usage: What follows the name of the command; a line for each way to call it.
-            description: What the command does, at the head of its help page.
-            epilog: What there is to know besides, at the end of the page.
+        The description stands at the head of the help page, the epilog at its end.
         """
         program = f"python -m clothing_lightning.{command}"
         indent = "\n" + " " * len("usage: ")

@@ -38,10 +38,43 @@ def build_datamodule(
     Raises:
         ConfigError: If there is no such data set, file or option.
     """
-    build = (
-        _from_experiment if Path(names[0]).suffix in (".yaml", ".yml") else _from_name
-    )
-    return build(names, _with_values([_plain(flag) for flag in flags]), fetch)
+    flags = _with_values([_plain(flag) for flag in flags])
+    data_flags = [_data_flag(flag) for flag in flags]
+    if Path(names[0]).suffix in (".yaml", ".yml"):
+        config = _Parsed(split_arguments(names).files, data_flags).config.data
+        cls = _data_class(config.class_path.rpartition(".")[2])
+        options, words = config.init_args, names
+    elif len(names) > 1:
+        raise ConfigError(
+            f"{' '.join(names)}: one data set at a time. Options begin with two "
+            "dashes, such as --root FOLDER."
+        )
+    else:
+        cls = _data_class(names[0])
+        options = _class_parser(cls).parse_args(flags)
+        words = _experiment_of(cls.__name__)
+    command = shlex.join([*words, *data_flags])
+    data = _instance(cls, options, flags, fetch)
+    return data, f"python -m clothing_lightning.fit {command}"
+
+
+class _Parsed(ExperimentCLI):
+    """An experiment of which nothing is built: the model is not needed."""
+
+    def instantiate_classes(self) -> None:
+        """Do nothing."""
+
+
+def _experiment_of(name: str) -> list[str]:
+    """The words that fit a network to a data set, by the name of its class."""
+    if name == "Sample":
+        return ["experiments/resnet18.yaml", "experiments/overlays/sample.yaml"]
+    frozen = "experiments/efficientnet_lite0_frozen.yaml"
+    if name == "ClothingDataset":
+        return [frozen]
+    if name == "ImageFolder":
+        return [frozen, "experiments/overlays/image_folder.yaml"]
+    return [frozen, "--data", name]
 
 
 def print_options(name: str) -> None:
@@ -75,56 +108,11 @@ def _with_values(flags: list[str]) -> list[str]:
     ]
 
 
-def _from_name(
-    names: list[str], flags: list[str], fetch: bool
-) -> tuple[PhotoDataModule, str]:
-    """Build the data set that is named, and say how to train on it."""
-    if len(names) > 1:
-        raise ConfigError(
-            f"{' '.join(names)}: one data set at a time. Options begin with two "
-            "dashes, such as --root FOLDER."
-        )
-    cls = _data_class(names[0])
-    options = _class_parser(cls).parse_args(flags)
-    data = _instance(cls, options, flags, fetch)
-    words = ["experiments/efficientnet_lite0_frozen.yaml"]
-    if cls.__name__ == "Sample":
-        words = ["experiments/resnet18.yaml", "experiments/overlays/sample.yaml"]
-    elif cls.__name__ == "ImageFolder":
-        words += ["experiments/overlays/image_folder.yaml"]
-    elif cls.__name__ != "ClothingDataset":
-        words += ["--data", cls.__name__]
-    return data, _fit_command(words, flags)
-
-
-class _Parsed(ExperimentCLI):
-    """An experiment of which nothing is built: the model is not needed."""
-
-    def instantiate_classes(self) -> None:
-        """Do nothing."""
-
-
-def _from_experiment(
-    names: list[str], flags: list[str], fetch: bool
-) -> tuple[PhotoDataModule, str]:
-    """Build the data of an experiment, as fit would do it."""
-    split_arguments(names)
-    configs = [word for name in names for word in ("--config", name)]
-    parsed = _Parsed([*configs, *map(_data_flag, flags)]).config.data
-    cls = _data_class(parsed.class_path.rpartition(".")[2])
-    return _instance(cls, parsed.init_args, flags, fetch), _fit_command(names, flags)
-
-
 def _data_flag(flag: str) -> str:
     others = ("--data.", "--model.", "--trainer.", "--seed_everything")
     if not flag.startswith("--") or flag.startswith(others):
         return flag
     return f"--data.init_args.{flag.removeprefix('--')}"
-
-
-def _fit_command(words: list[str], flags: list[str]) -> str:
-    command = shlex.join([*words, *map(_data_flag, flags)])
-    return f"python -m clothing_lightning.fit {command}"
 
 
 def _data_class(name: str) -> type[PhotoDataModule]:

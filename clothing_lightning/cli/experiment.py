@@ -16,46 +16,30 @@ from lightning.pytorch.plugins import CheckpointIO
 
 from clothing_lightning.cli.arguments import Arguments
 from clothing_lightning.cli.malloc import keep_freed_memory
-from clothing_lightning.cli.null_options import refuse_nulls
-from clothing_lightning.cli.parser import Parser
+from clothing_lightning.cli.parser import Parser, refuse_nulls
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.models.backbones import preprocessing_of
 from clothing_lightning.models.classifier import ClothingClassifier
 from clothing_lightning.training.experiment import Experiment, RunOptions
-
-
-def parse_experiment(
-    arguments: Arguments, stored_config: Path | None = None
-) -> "ExperimentCLI":
-    """Parse an experiment, and build its data and its model.
-
-    Args:
-        arguments: The files and flags of the command line.
-        stored_config: The configuration of the run that is continued, over which files
-            and flags are laid.
-
-    Raises:
-        UserError: If something in the experiment does not hold.
-    """
-    files = [stored_config, *arguments.files] if stored_config else arguments.files
-    configs = [word for file in files for word in ("--config", str(file))]
-    return ExperimentCLI([*configs, *arguments.options])
+from clothing_lightning.wording import one_line
 
 
 class ExperimentCLI(LightningCLI):
     """Parses an experiment and builds its data and model; the trainer comes later."""
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self, files: Sequence[Path], options: Sequence[str]) -> None:
         """Parse, check and build.
 
         Args:
-            args: The flags, with each YAML file after a ``--config``.
+            files: YAML files that are laid over each other, the last one wins.
+            options: The flags, which are laid over the files.
 
         Raises:
-            ConfigError: If something in the experiment does not hold.
+            UserError: If something in the experiment does not hold.
         """
+        configs = [word for file in files for word in ("--config", str(file))]
         super().__init__(
             ClothingClassifier,
             PhotoDataModule,
@@ -65,7 +49,7 @@ class ExperimentCLI(LightningCLI):
             parser_class=Parser,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=args,
+            args=[*configs, *options],
             run=False,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
@@ -73,7 +57,7 @@ class ExperimentCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Check what is cheap; set the allocator before the first large allocation."""
-        check_checkpoint(self.config.checkpoint)
+        _check_checkpoint(self.config.checkpoint)
         if self.config.trainer.precision is None:
             accelerator = self.config.trainer.accelerator
             self.config.trainer.precision = default_precision(accelerator)
@@ -95,7 +79,7 @@ class ExperimentCLI(LightningCLI):
             if not _raised_by_a_logger(err):
                 raise
             raise ConfigError(
-                f"trainer.logger: cannot be used ({' '.join(str(err).split())[:300]}). "
+                f"trainer.logger: cannot be used ({one_line(err)[:300]}). "
                 "Install what it needs, or leave it out: MLflow keeps every run."
             ) from err
 
@@ -223,17 +207,8 @@ def _preprocessing(backbone: str | None, in_chans: int | None) -> dict[str, Any]
     return asdict(preprocessing_of(backbone, in_chans))
 
 
-def check_checkpoint(options: Any) -> None:
-    """Refuse settings with which 'best' would not be the best.
-
-    Args:
-        options: Settings of the `ModelCheckpoint`, with ``monitor``, ``mode`` and
-            ``save_top_k``.
-
-    Raises:
-        ConfigError: If the metric is not logged, the mode is the wrong way round, or
-            more than one checkpoint would go by the name of the best.
-    """
+def _check_checkpoint(options: Any) -> None:
+    """Refuse settings of the `ModelCheckpoint` with which 'best' would not be it."""
     _check_monitor("checkpoint", options, "Pass --checkpoint.mode")
     if options.save_top_k != 1:
         raise ConfigError(
@@ -277,11 +252,7 @@ def _check_trainer(options: Any) -> None:
 
 
 def _end_with_the_phases(config: Any) -> None:
-    """Train for as long as the phases if nothing else is said.
-
-    Raises:
-        ConfigError: If the run is to go on after the last of them.
-    """
+    """Train for as long as the phases if nothing else is said, but never longer."""
     phases = config.model.init_args.get("phases") or []
     epochs = [phase.epochs for phase in phases]
     total = None if None in epochs else sum(epochs)

@@ -15,7 +15,7 @@ import numpy as np
 
 from clothing_lightning.data.options import AugmentationPolicy
 from clothing_lightning.errors import ConfigError
-from clothing_lightning.wording import closest
+from clothing_lightning.wording import closest, one_line
 
 AnyTransform: TypeAlias = A.BasicTransform | A.BaseCompose
 OPTION = "data.init_args.augmentation"
@@ -155,7 +155,7 @@ def build(transform: Mapping[str, Any]) -> AnyTransform:
     except ConfigError:
         raise
     except (TypeError, ValueError) as err:
-        reason = " ".join(str(err).split()).partition(" For further information")[0]
+        reason = one_line(err).partition(" For further information")[0]
         raise ConfigError(
             f"{OPTION}: {transform['class_path']} does not take "
             f"{transform.get('init_args')} ({reason})."

@@ -22,6 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from clothing_lightning.errors import ImageError
+from clothing_lightning.wording import one_line
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused from their header, before anything is decoded.
@@ -79,8 +80,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     except Exception as err:
         # On damaged files Pillow raises nearly anything: OSError, SyntaxError,
         # struct.error, IndexError, ValueError, EOFError, ...
-        reason = " ".join(str(err).split()) or type(err).__name__
-        raise ImageError(f"{path}: is damaged or cut short ({reason})") from err
+        raise ImageError(f"{path}: is damaged or cut short ({one_line(err)})") from err
 
 
 def _check_file(path: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clothing_lightning.errors import DataError
+from clothing_lightning.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,9 +114,8 @@ def read_columns(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(file) if parquet else read_cells(file)
     except (OSError, ValueError) as err:  # pyarrow's and the CSV parser's as well
-        reason = " ".join(str(err).split())
         kind = "Parquet file" if parquet else "CSV in UTF-8"
-        raise DataError(f"{file}: is no {kind} ({reason}).") from err
+        raise DataError(f"{file}: is no {kind} ({one_line(err)}).") from err
     if missing := [name for name in columns if name not in table]:
         raise DataError(
             f"{file}: has no column {missing[0]!r} but "
