@@ -72,14 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: Words after the command's name; by default those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on these words, else the process's; return the exit code."""
     parser = _parser()
     return run_command(
         argv, parser.format_help(), lambda words: _analyze(parser.parse_args(words))

@@ -14,14 +14,7 @@ from clothing_lightning.errors import EXIT_INTERRUPTED, ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: Words after the command's name; by default those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on these words, else the process's; return the exit code."""
     help_page = fit_parser().format_help()
     return run_command(argv, help_page, lambda words: _fit(split_arguments(words)))
 

@@ -46,14 +46,7 @@ says what); 130 interrupted.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: Words after the command's name; by default those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on these words, else the process's; return the exit code."""
     page = _parser().format_help()
     return run_command(argv, page, _prepare, help_anywhere=False)
 

@@ -1,17 +1,38 @@
 """The sentences of an audit: what was found, and what is to be done about it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
-from clothing_lightning.data.audit_types import WEIGHTS, Audit, Issue, Weight
+from clothing_lightning.data.audit import Audit
 from clothing_lightning.wording import counted, joined, listed
+
+Weight = Literal["put right", "look at", "know"]
+WEIGHTS: tuple[Weight, ...] = ("put right", "look at", "know")
 
 FEW_IMAGES, FEW_TESTED = 50, 10
 IMBALANCED = 10.0
 ELONGATED = 3.0
 _NAMED = 5
 _CORRECT = "in corrections.csv"
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Something odd about a data set.
+
+    Attributes:
+        weight: How much it matters: ``put right`` before training, ``look at`` it and
+            decide, or only ``know`` it.
+        what: A sentence with numbers that says what is odd.
+        todo: A sentence that says what is to be done; may be empty.
+    """
+
+    weight: Weight
+    what: str
+    todo: str
 
 
 def issues(audit: Audit) -> list[Issue]:
@@ -27,7 +48,7 @@ def _issues(audit: Audit) -> Iterator[Issue]:
     yield from _copies(audit)
     yield from _class_issues(audit)
     yield from _size_issues(audit)
-    yield from audit.source.remarks
+    yield from (Issue("know", *remark) for remark in audit.source.remarks)
     yield from _left_out(audit.source.findings)
 
 

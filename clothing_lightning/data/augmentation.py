@@ -51,25 +51,25 @@ class Pipeline:
             ConfigError: If the transforms make anything but an RGB image of it.
         """
         if self.random is not None:
-            image = self._randomised(image, seed)
+            self.random.set_random_seed(seed)
+            image = self.random(image=image)["image"]
+            _require_rgb(image)
         # After chosen transforms only where they left another size; but a plain
         # photo is cropped like all others, even one that has the size by chance.
         if self.random is None or image.shape[:2] != (self.size, self.size):
             image = self.geometry(image=image)["image"]
         return image
 
-    def _randomised(self, image: Image, seed: int) -> Image:
-        assert self.random is not None
-        self.random.set_random_seed(seed)
-        made: Image = self.random(image=image)["image"]
-        if getattr(made, "dtype", None) != np.uint8 or made.shape[2:] != (3,):
-            raise ConfigError(
-                "data.init_args.augmentation: makes an image of type "
-                f"{getattr(made, 'dtype', type(made).__name__)} and shape "
-                f"{tuple(made.shape)}, expected uint8 and (height, width, 3). Leave "
-                "out Normalize, ToFloat and ToTensorV2; the model does this itself."
-            )
-        return made
+
+def _require_rgb(made: Any) -> None:
+    """Refuse what is no longer a photo after the user's transforms."""
+    if getattr(made, "dtype", None) != np.uint8 or made.shape[2:] != (3,):
+        raise ConfigError(
+            f"{OPTION}: makes an image of type "
+            f"{getattr(made, 'dtype', type(made).__name__)} and shape "
+            f"{tuple(made.shape)}, expected uint8 and (height, width, 3). Leave out "
+            "Normalize, ToFloat and ToTensorV2; the model does this itself."
+        )
 
 
 def centre_crop(size: int, crop_pct: float) -> list[A.BasicTransform]:

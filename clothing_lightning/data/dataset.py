@@ -118,14 +118,7 @@ class UnlabelledPhotos(Dataset[Tensor | ImageError]):
         pipeline: "Pipeline",
         boxes: "np.ndarray[Any, Any] | None" = None,
     ) -> None:
-        """Refer to photos; nothing is read yet.
-
-        Args:
-            paths: Paths of the image files.
-            pipeline: Makes the network's input of a decoded photo.
-            boxes: Left, top, right and bottom of the part of each photo that is used,
-                in pixels, ``[N, 4]``; by default the whole photo is used.
-        """
+        """Refer to photos, with the pipeline and the boxes of a `PhotoDataset`."""
         names = [os.fspath(path) for path in paths]
         labels = [0] * len(names)
         self.photos = PhotoDataset(Path(), names, labels, pipeline, 0, boxes)

@@ -35,9 +35,6 @@ def with_progress(
         description: What is done with them, in a few words.
         total: The sum of the sizes of all items; None where it is not known.
         size: The size of an item; by default each counts 1.
-
-    Yields:
-        The items, unchanged.
     """
     console = Console(stderr=True)
     bar = Progress(

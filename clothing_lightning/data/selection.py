@@ -151,7 +151,13 @@ def corrected(table: pd.DataFrame, file: Path) -> tuple[pd.DataFrame, pd.DataFra
         DataError: If the file cannot be read, or names an image twice or one that is
             not in the table.
     """
-    given = _read_corrections(file)
+    if not file.is_file():
+        raise DataError(
+            f"data.init_args.corrections: '{file}' is not a file. Check the path."
+        )
+    rows = read_columns(file, ("path", "label")).fillna("")
+    refuse_repeats(file, rows["path"])
+    given = rows.set_index("path")["label"].str.strip()
     unknown = given.index[~given.index.isin(table["path"])]
     if len(unknown):
         raise DataError(
@@ -167,16 +173,6 @@ def corrected(table: pd.DataFrame, file: Path) -> tuple[pd.DataFrame, pd.DataFra
     )
     reasons = drop[drop].map(lambda _: f"dropped by {file.name}")
     return without(table, reasons)
-
-
-def _read_corrections(file: Path) -> pd.Series:
-    if not file.is_file():
-        raise DataError(
-            f"data.init_args.corrections: '{file}' is not a file. Check the path."
-        )
-    given = read_columns(file, ("path", "label")).fillna("")
-    refuse_repeats(file, given["path"])
-    return given.set_index("path")["label"].str.strip()
 
 
 def without_copies(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

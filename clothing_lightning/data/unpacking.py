@@ -1,6 +1,7 @@
 """Unpacking a zip archive without trust in what it holds."""
 
 import re
+import shutil
 import stat
 import struct
 import zipfile
@@ -9,8 +10,6 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
 from clothing_lightning.errors import DownloadError, StorageError, UserError
-
-_CHUNK_BYTES = 1 << 18
 
 # What damaged or hostile archives make zipfile raise. RuntimeError includes a password
 # and an unknown compression.
@@ -28,8 +27,8 @@ _DAMAGE = (
 def extract(archive: Path, folder: Path, *, max_bytes: int, max_files: int) -> None:
     """Unpack a zip archive into a new folder; after an error a part of it is there.
 
-    Only files and folders are unpacked, with the permissions of new files. Members
-    are measured while they are unpacked, whatever their headers say.
+    Only files and folders are unpacked, with the permissions of new files. Of a member
+    zipfile reads no more bytes than the header says, which are therefore counted.
 
     Args:
         archive: The archive.
@@ -45,21 +44,21 @@ def extract(archive: Path, folder: Path, *, max_bytes: int, max_files: int) -> N
     try:
         folder.mkdir(parents=True)
         with zipfile.ZipFile(archive) as zipped:
-            members = zipped.infolist()
-            if len(members) > max_files:
-                raise DownloadError(
-                    f"{archive}: {members[max_files].filename!r} is one member more "
-                    f"than the {max_files:,} that were expected."
-                )
-            bytes_left = max_bytes
-            for member in members:
-                _check_member(archive, member)
-                bytes_left -= _unpack(zipped, member, folder, bytes_left)
-                if bytes_left < 0:
+            size = 0
+            for count, member in enumerate(zipped.infolist(), start=1):
+                size += member.file_size
+                if count > max_files:
+                    raise DownloadError(
+                        f"{archive}: {member.filename!r} is one member more than the "
+                        f"{max_files:,} that were expected."
+                    )
+                if size > max_bytes:
                     raise DownloadError(
                         f"{archive}: with {member.filename!r} it unpacks to more than "
                         f"the {max_bytes:,} bytes that were expected."
                     )
+                _check_member(archive, member)
+                _unpack(zipped, member, folder / member.filename)
     except UserError:
         raise
     except _DAMAGE as err:
@@ -96,23 +95,15 @@ def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
         )
 
 
-def _unpack(
-    zipped: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, bytes_left: int
-) -> int:
-    """Write a member; return its size, or more than ``bytes_left`` if it is larger."""
-    target = folder / member.filename
-    size = 0
+def _unpack(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     try:
         if member.is_dir():
             target.mkdir(parents=True, exist_ok=True)
-            return 0
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         with zipped.open(member) as content, target.open("xb") as file:
-            while size <= bytes_left and (chunk := content.read(_CHUNK_BYTES)):
-                size += len(chunk)
-                file.write(chunk)
+            shutil.copyfileobj(content, file)
     except (FileExistsError, NotADirectoryError) as err:
         raise DownloadError(
             f"{zipped.filename}: {member.filename!r} has the name of an earlier member."
         ) from err
-    return size

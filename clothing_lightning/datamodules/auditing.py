@@ -1,7 +1,6 @@
 """The audit of the images that a data module chooses."""
 
-from clothing_lightning.data.audit import audit
-from clothing_lightning.data.audit_types import Audit, Issue, Source
+from clothing_lightning.data.audit import Audit, Source, audit
 from clothing_lightning.data.near_duplicates import near_duplicates
 from clothing_lightning.datamodules.base import PhotoDataModule
 from clothing_lightning.errors import DataError
@@ -40,6 +39,6 @@ def audit_datamodule(data: PhotoDataModule) -> Audit:
             size_px=data.preprocessing.image_size,
             group_noun=data.group_noun,
             split_error=split_error,
-            remarks=tuple(Issue("know", *remark) for remark in data.remarks()),
+            remarks=data.remarks(),
         )
     )

@@ -10,9 +10,8 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from clothing_lightning.data.audit import size_facts
-from clothing_lightning.data.audit_issues import ELONGATED
-from clothing_lightning.data.audit_types import WEIGHTS, Audit
+from clothing_lightning.data.audit import Audit, size_facts
+from clothing_lightning.data.audit_issues import ELONGATED, WEIGHTS, issues
 from clothing_lightning.data.decoding import read_image
 from clothing_lightning.errors import ImageError, StorageError
 from clothing_lightning.reports.audit_text import HEADINGS, json_text, summary
@@ -106,17 +105,17 @@ def audit_page(audit: Audit, command: str) -> str:
 
 def _issues(audit: Audit) -> dict[str, dict[str, Any]]:
     """Gather issues by their heading, the worst first."""
-    issues = {}
+    by_heading = {}
     for weight in WEIGHTS:
         of_weight = [
             {"what": issue.what, "todo": _around_flags(issue.todo)}
-            for issue in audit.issues
+            for issue in issues(audit)
             if issue.weight == weight
         ]
         if of_weight:
             kind = weight.replace(" ", "-")
-            issues[HEADINGS[weight]] = {"kind": kind, "issues": of_weight}
-    return issues
+            by_heading[HEADINGS[weight]] = {"kind": kind, "issues": of_weight}
+    return by_heading
 
 
 def _around_flags(sentence: str) -> list[str]:

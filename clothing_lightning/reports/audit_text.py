@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clothing_lightning.data.audit import size_facts
-from clothing_lightning.data.audit_types import WEIGHTS, Audit
+from clothing_lightning.data.audit import Audit, size_facts
+from clothing_lightning.data.audit_issues import WEIGHTS, issues
 
 HEADINGS = {
     "put right": "To put right before training",
@@ -45,7 +45,7 @@ def json_text(audit: Audit) -> str:
         "left_out": {name: int(count) for name, count in source.findings.items()},
         "issues": [
             {"weight": issue.weight, "what": issue.what, "todo": issue.todo}
-            for issue in audit.issues
+            for issue in issues(audit)
         ],
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -70,8 +70,9 @@ def show(audit: Audit, page: str, command: str) -> None:
     # Names come from files, and what looks like markup in them is none.
     console.print(Text(summary(audit), "bold"))
     console.print(Text(audit.source.root, "dim"), overflow="fold")
+    found = issues(audit)
     for weight in WEIGHTS:
-        chosen = [issue for issue in audit.issues if issue.weight == weight]
+        chosen = [issue for issue in found if issue.weight == weight]
         if chosen:
             console.print(Text(f"\n{HEADINGS[weight]}", _STYLES[weight]))
         for issue in chosen:
@@ -80,7 +81,7 @@ def show(audit: Audit, page: str, command: str) -> None:
             if issue.todo:
                 lines.add_row("", Text(issue.todo, "cyan"))
             console.print(lines)
-    if not any(issue.weight != "know" for issue in audit.issues):
+    if not any(issue.weight != "know" for issue in found):
         console.print(Text("\nNothing is to be put right.", "bold green"))
     console.print()
     console.print(_class_table(audit))

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clothing_lightning.data.audit import audit, leaked, size_facts
-from clothing_lightning.data.audit_types import Audit, Issue, Source
+from clothing_lightning.data.audit import Audit, Source, audit, leaked, size_facts
+from clothing_lightning.data.audit_issues import Issue, issues
 from clothing_lightning.data.near_duplicates import NearDuplicates
 
 NEAR = ["path_a", "path_b", "distance", "mirrored", "similarity"]
@@ -34,7 +34,7 @@ def look(rows: pd.DataFrame, pairs: NearDuplicates | None = None, **more: Any) -
 
 def said(found: Audit, words: str) -> Issue:
     """The one issue that has these words."""
-    (issue,) = [issue for issue in found.issues if words in issue.what]
+    (issue,) = [issue for issue in issues(found) if words in issue.what]
     return issue
 
 
@@ -61,7 +61,7 @@ def plenty(labels: dict[str, int]) -> pd.DataFrame:
 
 def test_nothing_odd_is_nothing_said() -> None:
     found = look(plenty({"Dress": 60, "Hat": 60}))
-    assert found.issues == []
+    assert issues(found) == []
     assert found.pairs.empty
     assert found.duplicates.empty
     assert list(found.counts.loc["Hat"]) == [36, 12, 12]
@@ -120,12 +120,12 @@ def test_groups_on_both_sides_are_told_by_their_name() -> None:
     assert "from a sender whose images are trained on" in issue.what
     assert "--data.init_args.split.method grouped" in issue.todo
     rows["group"] = rows["split"]
-    assert look(rows).issues == []
+    assert issues(look(rows)) == []
 
 
 def test_unreadable_images_come_first() -> None:
     bad = pd.DataFrame({"path": ["x"], "label": ["Hat"], "reason": ["is empty"]})
-    first = look(table(ROWS), unreadable=bad).issues[0]
+    first = issues(look(table(ROWS), unreadable=bad))[0]
     assert first.what == "1 image cannot be read."
     assert "--data.init_args.on_unreadable drop" in first.todo
 
@@ -134,7 +134,7 @@ def test_without_a_split_classes_are_counted_all_the_same() -> None:
     rows = table(ROWS).drop(columns="split")
     found = look(rows, split_error="split: 'Hat' has too few.")
     assert found.counts["all"].to_dict() == {"Dress": 3, "Hat": 3}
-    assert found.issues[0] == Issue(
+    assert issues(found)[0] == Issue(
         "put right", "There is no split.", "split: 'Hat' has too few."
     )
     assert not found.pairs["straddles"].any()
@@ -149,7 +149,7 @@ def test_without_a_split_classes_are_counted_all_the_same() -> None:
     ],
 )
 def test_odd_classes_are_named(labels: dict[str, int], words: str) -> None:
-    assert len(look(plenty(labels)).issues) == 1
+    assert len(issues(look(plenty(labels)))) == 1
     assert said(look(plenty(labels)), words)
 
 
@@ -187,8 +187,8 @@ def test_where_all_images_are_small_a_size_is_proposed() -> None:
 def test_what_the_data_module_left_out_is_told() -> None:
     findings = {"rows": 9, "rows without an image": 2, "images without a row": 0}
     found = look(plenty({"Dress": 60, "Hat": 60}), findings=findings)
-    assert [issue.what for issue in found.issues] == ["2 rows without an image."]
-    assert [issue.weight for issue in found.issues] == ["look at"]
+    assert [issue.what for issue in issues(found)] == ["2 rows without an image."]
+    assert [issue.weight for issue in issues(found)] == ["look at"]
 
 
 def test_unlooked_at_candidates_are_told() -> None:

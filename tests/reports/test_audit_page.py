@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clothing_lightning.data.audit import audit
-from clothing_lightning.data.audit_types import Audit, Source
+from clothing_lightning.data.audit import Audit, Source, audit
 from clothing_lightning.data.near_duplicates import NearDuplicates
 from clothing_lightning.reports import audit_page as page_module
 from clothing_lightning.reports.audit_page import audit_page
