@@ -2,9 +2,8 @@
 
 Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
 arXiv:1706.04599. Confidence is the probability of the predicted class, which is the
-first of the most probable ones. Every function takes softmax probabilities of shape
-(images, classes), and for each image the column of its true class, and raises
-ValueError if they are not.
+first of the most probable ones. Every function raises ValueError if probabilities or
+targets are not as their types say.
 """
 
 import math
@@ -16,14 +15,17 @@ from numpy.typing import NDArray
 from clothing_lightning.metrics.classification_report import SMALLEST_PROBABILITY, ratio
 from clothing_lightning.metrics.intervals import wilson_interval
 
+Probabilities = NDArray[np.floating]
+"""Softmax probabilities, shape (images, classes)."""
+Targets = NDArray[np.integer]
+"""For each image the column of its true class, shape (images,)."""
+
 _BINS = 15
 _TEMPERATURES = (0.05, 20.0)
 _POINTS = 200
 
 
-def reliability(
-    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
-) -> pd.DataFrame:
+def reliability(probabilities: Probabilities, targets: Targets) -> pd.DataFrame:
     """Compare confidence with accuracy, in 15 bins of equal width from 0 to 1.
 
     Returns:
@@ -52,9 +54,7 @@ def reliability(
     )
 
 
-def expected_calibration_error(
-    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
-) -> float:
+def expected_calibration_error(probabilities: Probabilities, targets: Targets) -> float:
     """Mean distance of accuracy and confidence over the bins, weighted by images.
 
     Equal to torchmetrics' ``MulticlassCalibrationError`` with ``norm="l1"``, except
@@ -71,7 +71,7 @@ def expected_calibration_error(
 
 
 def accuracy_at_coverage(
-    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
+    probabilities: Probabilities, targets: Targets
 ) -> pd.DataFrame:
     """Accuracy on the most confident share of the images, for every such share.
 
@@ -97,9 +97,7 @@ def accuracy_at_coverage(
     )
 
 
-def fit_temperature(
-    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
-) -> float:
+def fit_temperature(probabilities: Probabilities, targets: Targets) -> float:
     """Find the temperature at which the mean cross-entropy is lowest.
 
     The cross-entropy is convex in 1 / temperature, so its only minimum is where its
@@ -118,8 +116,8 @@ def fit_temperature(
     of_target = logs[np.arange(len(targets)), targets].mean()
 
     def slope(log_temperature: float) -> float:
-        expected = (_softmax(logs / math.exp(log_temperature)) * logs).sum(axis=1)
-        return float(expected.mean() - of_target)
+        scaled = tempered(probabilities, math.exp(log_temperature))
+        return float((scaled * logs).sum(axis=1).mean() - of_target)
 
     lowest, highest = map(math.log, _TEMPERATURES)
     if slope(lowest) <= 0:
@@ -129,9 +127,7 @@ def fit_temperature(
     return math.exp(brentq(slope, lowest, highest, xtol=1e-12))
 
 
-def tempered(
-    probabilities: NDArray[np.floating], temperature: float
-) -> NDArray[np.float64]:
+def tempered(probabilities: Probabilities, temperature: float) -> NDArray[np.float64]:
     """Probabilities as if the logits had been divided by ``temperature``.
 
     Args:
@@ -144,10 +140,12 @@ def tempered(
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}: it is above 0.")
-    return _softmax(_logarithms(probabilities) / temperature)
+    logits = _logarithms(probabilities) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _check(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> None:
+def _check(probabilities: Probabilities, targets: Targets) -> None:
     if probabilities.ndim != 2 or targets.shape != probabilities.shape[:1]:
         raise ValueError(
             f"probabilities have shape {probabilities.shape} and targets "
@@ -160,7 +158,7 @@ def _check(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) ->
 
 
 def _top(
-    probabilities: NDArray[np.floating], targets: NDArray[np.integer]
+    probabilities: Probabilities, targets: Targets
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Confidence of each image, and whether its predicted class is the true one."""
     _check(probabilities, targets)
@@ -169,10 +167,5 @@ def _top(
     return confidence.astype(np.float64), predicted == targets
 
 
-def _logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+def _logarithms(probabilities: Probabilities) -> NDArray[np.float64]:
     return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY))
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -13,15 +13,13 @@ doi:10.1016/j.compbiolchem.2004.09.006.
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 Array = Any  # a numpy array or a torch tensor
 Table = Literal["fit", "evaluate", "page", "terminal"]
 """Where a metric is shown: in the results of a fit and of groups of runs; in those of
 an evaluation; in the files of a comparison; in the comparison's table on the terminal.
 Those of "fit" and "terminal" have to fit into 80 columns."""
-
-TABLES: tuple[Table, ...] = ("fit", "evaluate", "page", "terminal")
 
 
 class Counts(NamedTuple):
@@ -71,7 +69,7 @@ class Metric:
     definition: str
     compute: Callable[[Counts], Array] | None
     higher_is_better: bool = True
-    tables: Container[Table] = TABLES
+    tables: Container[Table] = get_args(Table)
     top: int = 0
     by_class: Callable[[Counts], Array] | None = None
     most_images: float = 1.0

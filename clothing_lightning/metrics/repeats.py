@@ -15,8 +15,7 @@ def spread(scores: pd.DataFrame) -> dict[str, float]:
         For each column its mean under the column's name, and under that name and
         ``_std`` the standard deviation of a sample (divided by n - 1; NaN of one run).
     """
-    mean, std = scores.mean(), scores.std(ddof=1)
-    both = pd.concat([mean, std.add_suffix("_std")])
+    both = pd.concat([scores.mean(), scores.std(ddof=1).add_suffix("_std")])
     return {str(name): float(value) for name, value in both.items()}
 
 

@@ -37,7 +37,7 @@ class CountedRuns:
 
     def of_runs(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         """Metrics of each run, shape (runs, metrics, draws)."""
-        return np.stack([_mean(each, axis=1) for each in self._by_class(weights)])
+        return _mean(self._by_class(weights), axis=2)
 
     def scores(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         """Mean of each metric over the runs, shape (metrics, draws)."""
@@ -49,14 +49,14 @@ class CountedRuns:
         From weights of shape (images, 1), each 1, come values of shape (metrics + 1,
         classes), the last row of which holds the most.
         """
-        each = np.stack([values[..., 0] for values in self._by_class(once)])
+        each = self._by_class(once)[..., 0]
         known = np.isfinite(each[:, :1])
         parts = np.concatenate([np.nan_to_num(each), known], axis=1)
         parts = parts / known.sum(axis=2, keepdims=True)
         return np.asarray(np.average(parts, axis=0, weights=self._shares))
 
-    def _by_class(self, weights: NDArray[np.floating]) -> list[NDArray[np.floating]]:
-        """For each run (metrics, classes, draws), NaN where a class has no image."""
+    def _by_class(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Shape (runs, metrics, classes, draws), NaN where a class has no image."""
         values = []
         for counter in self._counters:
             counts = Counts(*(counter @ weights).reshape(3, -1, weights.shape[1]))
@@ -66,7 +66,7 @@ class CountedRuns:
                 if metric.by_class
             ]
             values.append(np.where(counts.support > 0, np.stack(of_metrics), np.nan))
-        return values
+        return np.stack(values)
 
 
 def resampled(

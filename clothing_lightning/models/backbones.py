@@ -110,15 +110,12 @@ def _create(
     backbone: str,
     image_size: tuple[int, int] | None,
     options: dict[str, Any],
-    **pretrained: Any,
 ) -> nn.Module:
     """Have timm build a network, for a size if it takes one and has another."""
     if image_size not in (None, input_size_of(backbone)[1:]):
         with suppress(TypeError):  # most take any size and do not ask for it
-            return timm.create_model(
-                backbone, img_size=image_size, **options, **pretrained
-            )
-    return timm.create_model(backbone, **options, **pretrained)
+            return timm.create_model(backbone, img_size=image_size, **options)
+    return timm.create_model(backbone, **options)
 
 
 def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> None:
@@ -142,8 +139,8 @@ def check_backbone(backbone: str, option: str = "model.init_args.backbone") -> N
 def input_size_of(backbone: str) -> tuple[int, int, int]:
     """Return channels, height and width of the images that a backbone is made for."""
     cfg = get_pretrained_cfg(backbone)
-    channels, height, width = cfg.input_size if cfg else (3, 224, 224)
-    return channels, height, width
+    size: tuple[int, int, int] = cfg.input_size if cfg else (3, 224, 224)
+    return size
 
 
 def preprocessing_of(backbone: str, in_chans: int | None = None) -> Preprocessing:
@@ -252,13 +249,8 @@ def _from_hub(
         overlay = {}
         if cfg.hf_hub_id and not _hub_answers():
             overlay["state_dict"] = _cached_state(cfg.hf_hub_id, cfg.hf_hub_filename)
-        return _create(
-            backbone,
-            image_size,
-            options,
-            pretrained=True,
-            pretrained_cfg_overlay=overlay,
-        )
+        pretrained = {"pretrained": True, "pretrained_cfg_overlay": overlay}
+        return _create(backbone, image_size, options | pretrained)
     except (TypeError, UserError):
         raise
     except Exception as err:  # the hub's client raises what its transports raise

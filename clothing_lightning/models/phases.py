@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import filter as matching
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -12,6 +13,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.models.backbones import head_names
@@ -20,7 +22,7 @@ from clothing_lightning.models.parameter_groups import (
     parameter_groups,
     scale_rates,
 )
-from clothing_lightning.models.schedules import schedule_config
+from clothing_lightning.models.schedules import WarmupCosine
 from clothing_lightning.wording import closest
 
 OPTION = "model.init_args.phases"
@@ -122,21 +124,6 @@ def _last(network: nn.Module, share: str) -> set[str]:
     return {name for name, place in places.items() if place >= first}
 
 
-def checked_phases(phases: Sequence[Phase]) -> list[Phase]:
-    """Return the phases if they follow upon each other.
-
-    Raises:
-        ConfigError: If there is none, or one without an end is not the last.
-    """
-    if not phases:
-        raise ConfigError(f"{OPTION} is empty. Leave it out, or list a phase.")
-    if None in [phase.epochs for phase in phases[:-1]]:
-        raise ConfigError(
-            f"{OPTION}: a phase before the last has no epochs. Say how many."
-        )
-    return list(phases)
-
-
 def first_epoch(phases: Sequence[Phase], index: int) -> int:
     """Return the epoch with which a phase begins, counted from 0."""
     return sum(phase.epochs or 0 for phase in phases[:index])
@@ -160,9 +147,8 @@ def keep_frozen_in_eval(network: nn.Module) -> None:
     If nothing but the head trains, that is the whole network, so that the head learns
     from the features that it gets in a test.
     """
-    head = head_names(network)
     trained = {name for name, p in network.named_parameters() if p.requires_grad}
-    if trained <= head:
+    if trained <= head_names(network):
         network.eval()
     for module in network.modules():
         own = list(module.parameters())
@@ -206,8 +192,14 @@ class PhasedModule(L.LightningModule):
                 f"model.init_args.layer_decay is {layer_decay}. It is above 0 and at "
                 "most 1: 0.75 gives each block three quarters of the next one's rate."
             )
+        if not phases:
+            raise ConfigError(f"{OPTION} is empty. Leave it out, or list a phase.")
+        if None in [phase.epochs for phase in phases[:-1]]:
+            raise ConfigError(
+                f"{OPTION}: a phase before the last has no epochs. Say how many."
+            )
         self.network = network
-        self.phases = checked_phases(phases)
+        self.phases = list(phases)
         self.phase = 0
         self.trained = [trained_names(network, phase) for phase in self.phases]
         # Of all phases: DistributedDataParallel asks once, before the first begins.
@@ -281,18 +273,42 @@ class PhasedModule(L.LightningModule):
     def _begin_schedule(
         self, optimizer: Optimizer, index: int
     ) -> dict[str, Any] | None:
-        """Set the learning rates that a phase begins with; return its schedule."""
+        """Set the learning rates that a phase begins with; return its schedule.
+
+        It comes with Lightning's settings of when to step it, as the fields of an
+        LRSchedulerConfig; None if the rate stays.
+
+        Raises:
+            ConfigError: If the scheduler has no such warm-up as the phase, or has to
+                know its end and there is none.
+        """
         phase = self.phases[index]
         for group, settings in zip(optimizer.param_groups, self._settings, strict=True):
             rate = settings["lr"] * phase.lr_factor
             group.update(settings, lr=rate, initial_lr=rate)
-        scheduler = phase.scheduler or self.scheduler
-        return schedule_config(
-            optimizer, scheduler, lambda: self._steps(index), phase.warmup
-        )
+        make = phase.scheduler or self.scheduler
+        if make is None and phase.warmup is None:
+            return None
+        schedule = (make or partial(WarmupCosine, final=1.0))(optimizer)
+        if isinstance(schedule, WarmupCosine):
+            if phase.warmup is not None:
+                schedule.warmup = phase.warmup
+            schedule.run_for(self._steps(index))
+        elif phase.warmup is not None:
+            raise ConfigError(
+                f"{OPTION}: warmup is {phase.warmup}, but {type(schedule).__name__} "
+                "has no such setting. Leave it out, or use WarmupCosine."
+            )
+        plateau = isinstance(schedule, ReduceLROnPlateau)
+        config: dict[str, Any] = {"scheduler": schedule, "reduce_on_plateau": plateau}
+        if isinstance(schedule, WarmupCosine | OneCycleLR):
+            config["interval"] = "step"
+        if plateau:
+            config["monitor"] = getattr(schedule, "monitor", "val/loss")
+        return config
 
     def _steps(self, index: int) -> float:
-        """Optimizer steps in a phase."""
+        """Optimizer steps in a phase; infinite if the run has no end."""
         total = self.trainer.estimated_stepping_batches
         if not math.isfinite(total):
             return total

@@ -1,13 +1,10 @@
-"""Learning-rate schedules that know the length of the run without being told."""
+"""A learning-rate schedule that knows the length of the run without being told."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from lightning.pytorch.cli import LRSchedulerCallable
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR
 
 from clothing_lightning.errors import ConfigError
 
@@ -75,47 +72,3 @@ class WarmupCosine(LambdaLR):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the place in the schedule."""
         vars(self).update(state_dict)
-
-
-def schedule_config(
-    optimizer: Optimizer,
-    scheduler: LRSchedulerCallable | None,
-    steps: Callable[[], float],
-    warmup: float | None = None,
-) -> dict[str, Any] | None:
-    """Build a schedule, with Lightning's settings of when to step it.
-
-    Args:
-        optimizer: An optimizer with the learning rates to begin with.
-        scheduler: Builds the schedule; None leaves the rate as it is.
-        steps: Returns the number of optimizer steps that the schedule lasts.
-        warmup: Share of the steps in which the rate rises, 0 to 1; without a scheduler
-            it then stays. None leaves it to the scheduler.
-
-    Returns:
-        The fields of Lightning's LRSchedulerConfig; None if the rate stays.
-
-    Raises:
-        ConfigError: If the scheduler has no such warm-up, or has to know its end and
-            there is none.
-    """
-    if scheduler is None and warmup is None:
-        return None
-    make = scheduler or partial(WarmupCosine, final=1.0)
-    schedule = make(optimizer)
-    if isinstance(schedule, WarmupCosine):
-        schedule.warmup = schedule.warmup if warmup is None else warmup
-        schedule.run_for(steps())
-    elif warmup is not None:
-        raise ConfigError(
-            f"model.init_args.phases: warmup is {warmup}, but "
-            f"{type(schedule).__name__} has no such setting. Leave it out, or use "
-            "WarmupCosine."
-        )
-    plateau = isinstance(schedule, ReduceLROnPlateau)
-    config: dict[str, Any] = {"scheduler": schedule, "reduce_on_plateau": plateau}
-    if isinstance(schedule, WarmupCosine | OneCycleLR):
-        config["interval"] = "step"
-    if plateau:
-        config["monitor"] = getattr(schedule, "monitor", "val/loss")
-    return config

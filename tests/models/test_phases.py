@@ -4,12 +4,13 @@ from typing import Any
 import pytest
 import timm
 from torch import nn
+from torch.optim import AdamW
 
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.models.phases import (
     Part,
     Phase,
-    checked_phases,
+    PhasedModule,
     first_epoch,
     freeze_all_but,
     keep_frozen_in_eval,
@@ -149,7 +150,7 @@ def test_phases_that_do_not_follow_are_an_error(
     phases: list[Phase], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        checked_phases(phases)
+        PhasedModule(network(), phases, AdamW, None, None)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,15 @@ from timm.models import nasnet as large
 from torch import Tensor, nn
 
 STEM = 32
+WIDTH = 44  # channels of the first cells
+FEATURES = {
+    "conv0": STEM,
+    "cell_stem_1.conv_1x1.act": WIDTH,
+    "reduction_cell_0.conv_1x1.act": 6 * WIDTH,
+    "reduction_cell_1.conv_1x1.act": 12 * WIDTH,
+    "act": 24 * WIDTH,
+}
+"""Layers where the maps of each size end, activated, and their channels."""
 
 default_cfgs = generate_default_cfgs(
     {
@@ -40,7 +49,7 @@ class NASNetAMobile(nn.Module):
     (In timm's large one, the first cell after a reduction takes an earlier output.)
     """
 
-    num_features = 1056
+    num_features = 24 * WIDTH
     last_linear: nn.Module
 
     def __init__(
@@ -57,7 +66,6 @@ class NASNetAMobile(nn.Module):
         """
         super().__init__()
         self.in_chans = in_chans
-        width = self.num_features // 24
         self.conv0 = ConvNormAct(
             *(in_chans, STEM, 3),
             stride=2,
@@ -65,10 +73,10 @@ class NASNetAMobile(nn.Module):
             norm_layer=partial(nn.BatchNorm2d, eps=0.001),
             apply_act=False,
         )
-        self.cell_stem_0 = large.CellStem0(STEM, width // 4, "same")
-        self.cell_stem_1 = large.CellStem1(STEM, width // 2, "same")
+        self.cell_stem_0 = large.CellStem0(STEM, WIDTH // 4, "same")
+        self.cell_stem_1 = large.CellStem1(STEM, WIDTH // 2, "same")
         self.cell_names = []
-        for name, cell in _cells(width):
+        for name, cell in _cells(WIDTH):
             self.cell_names.append(name)
             self.add_module(name, cell)
         for part in self.children():
@@ -78,7 +86,10 @@ class NASNetAMobile(nn.Module):
         self.head_drop = nn.Dropout(drop_rate)
         self.pool_type = global_pool
         self.reset_classifier(num_classes)
-        self.feature_info = _feature_info(width)
+        self.feature_info = [
+            {"num_chs": channels, "reduction": 2**depth, "module": module}
+            for depth, (module, channels) in enumerate(FEATURES.items(), start=1)
+        ]
 
     def reset_classifier(
         self, num_classes: int, global_pool: str | None = None
@@ -152,21 +163,6 @@ def _cells(width: int) -> Iterator[tuple[str, nn.Module]]:
             cell = large.NormalCell(before, width, last, width, "same")
             yield f"cell_{6 * stage + place}", cell
             before, last = last, 6 * width
-
-
-def _feature_info(width: int) -> list[dict[str, Any]]:
-    """Where the maps of each size end, activated, as timm wants it told."""
-    taps = {
-        "conv0": STEM,
-        "cell_stem_1.conv_1x1.act": width,
-        "reduction_cell_0.conv_1x1.act": 6 * width,
-        "reduction_cell_1.conv_1x1.act": 12 * width,
-        "act": 24 * width,
-    }
-    return [
-        {"num_chs": channels, "reduction": 2**depth, "module": module}
-        for depth, (module, channels) in enumerate(taps.items(), start=1)
-    ]
 
 
 @register_model
