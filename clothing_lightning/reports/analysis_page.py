@@ -5,7 +5,7 @@ from typing import Any
 
 from clothing_lightning.network_analysis.complexity import BYTES, NetworkReport
 from clothing_lightning.network_analysis.layers import Layer
-from clothing_lightning.network_analysis.text import number
+from clothing_lightning.network_analysis.text import COSTLIEST, number
 from clothing_lightning.reports.complexity import cost_figure, layers_figure
 from clothing_lightning.reports.page import breakable, png, render
 from clothing_lightning.reports.receptive_field import (
@@ -16,8 +16,6 @@ from clothing_lightning.reports.receptive_field import (
     window_figure,
 )
 from clothing_lightning.wording import listed
-
-COSTLIEST = 10
 
 
 def analysis_page(
@@ -32,9 +30,6 @@ def analysis_page(
         advice: A sentence or more on a network, by the title of its report.
         notes: Remarks on the numbers of a network, by the title of its report, such as
             what other tools count.
-
-    Returns:
-        The page, which needs nothing from elsewhere.
     """
     title = f"What {len(reports)} networks see and cost"
     if len(reports) == 1:
@@ -94,24 +89,15 @@ def _facts(report: NetworkReport) -> dict[str, str]:
     """Gather what is known of the whole network, by what it is called."""
     seen, field = report.field, report.field.field
     sizes = [f"{number(report.size_mb(kind))} MB in {kind}" for kind in BYTES]
-    facts = {
-        "image": f"{by(report.image_size)} px, batch 1",
-        "features": str(list(report.features_shape)),
-        "parameters": f"{report.params:,}",
-        "size of the parameters": ", ".join(sizes),
-        "MACs": f"{report.macs:,} ({number(report.macs / 1e9)} GMACs)",
-        "FLOPs (2 x MACs)": f"{report.flops:,} ({number(report.flops / 1e9)} GFLOPs)",
-        "other operations": f"{report.other_flops:,}",
-        "peak activations": f"{number(report.peak_activation_bytes / 1e6)} MB, float32",
-        "receptive field": "unknown",
-    }
+    window = {"receptive field": "unknown"}
     if field is not None:
-        alike = (
-            "" if seen.is_uniform else "; the largest, it is not the same everywhere"
+        size = (
+            f"{by(field.size_px)} px, {share_of_side(report)} of the side of the image"
         )
-        facts |= {
-            "receptive field": f"{by(field.size_px)} px, {share_of_side(report)} of "
-            f"the side of the image{alike}",
+        if not seen.is_uniform:
+            size += "; the largest, it is not the same everywhere"
+        window = {
+            "receptive field": size,
             "stride": f"{by(field.stride_px)} px",
             "padding": f"{by(field.padding_px)} px",
             "positions": by(seen.grid),
@@ -121,7 +107,16 @@ def _facts(report: NetworkReport) -> dict[str, str]:
         for mixing in seen.local_ops
     ]
     joins = [f"{layer}: {offset:g} px" for layer, offset in seen.misaligned.items()]
-    return facts | {
+    return {
+        "image": f"{by(report.image_size)} px, batch 1",
+        "features": str(list(report.features_shape)),
+        "parameters": f"{report.params:,}",
+        "size of the parameters": ", ".join(sizes),
+        "MACs": f"{report.macs:,} ({number(report.macs / 1e9)} GMACs)",
+        "FLOPs (2 x MACs)": f"{report.flops:,} ({number(report.flops / 1e9)} GFLOPs)",
+        "other operations": f"{report.other_flops:,}",
+        "peak activations": f"{number(report.peak_activation_bytes / 1e6)} MB, float32",
+        **window,
         "whole image from": seen.global_from or "no layer before the classifier",
         "layers over whole rows, columns or images": listed(seen.global_ops) or "none",
         "local windows, as of attention": listed(local) or "none",

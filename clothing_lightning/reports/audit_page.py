@@ -14,7 +14,12 @@ from clothing_lightning.data.audit import Audit, size_facts
 from clothing_lightning.data.audit_issues import ELONGATED, WEIGHTS, issues
 from clothing_lightning.data.decoding import read_image
 from clothing_lightning.errors import ImageError, StorageError
-from clothing_lightning.reports.audit_text import HEADINGS, json_text, summary
+from clothing_lightning.reports.audit_text import (
+    HEADINGS,
+    json_text,
+    largest_first,
+    summary,
+)
 from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.image_sizes import image_sizes_figure
 from clothing_lightning.reports.page import data_address, png, render
@@ -39,13 +44,8 @@ _SIZE_NAMES = {
 def write_audit(audit: Audit, folder: Path, command: str) -> Path:
     """Write the page and the tables, and a file for corrections if there is none yet.
 
-    Args:
-        audit: The audit to write down.
-        folder: The folder of the files; it is made if need be.
-        command: What to run next, as the page tells it.
-
     Returns:
-        The path of the page.
+        The path of the page, which tells the command to run next.
 
     Raises:
         StorageError: If a file cannot be written.
@@ -74,15 +74,7 @@ def write_audit(audit: Audit, folder: Path, command: str) -> Path:
 
 
 def audit_page(audit: Audit, command: str) -> str:
-    """Write one HTML page with findings, figures and photos.
-
-    Args:
-        audit: The findings. The photos that are shown are read once more.
-        command: The command to run next.
-
-    Returns:
-        The page, which needs nothing from elsewhere.
-    """
+    """HTML of findings, figures, photos, which are read again, and the next command."""
     unreadable = audit.source.unreadable.rename(columns={"reason": "why"})
     pairs = audit.pairs[:PAIRS_SHOWN].to_dict("records")
     return render(
@@ -160,8 +152,7 @@ def _thumbnail(path: Path) -> str:
 
 def _classes(audit: Audit) -> dict[str, Any]:
     """Gather the images of each class and split, the largest class first."""
-    order = audit.counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
-    counts = audit.counts.loc[order]
+    counts = largest_first(audit.counts)
     table = counts.assign(all=counts.sum(axis=1)).map("{:,}".format)
     table["share"] = (counts.sum(axis=1) / counts.to_numpy().sum()).map("{:.1%}".format)
     table.insert(0, "class", table.index.map(str))

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -59,13 +60,7 @@ def summary(audit: Audit) -> str:
 
 
 def show(audit: Audit, page: str, command: str) -> None:
-    """Print what was found, the most important first.
-
-    Args:
-        audit: The audit to print.
-        page: The path of its page.
-        command: What to run next; empty if there is nothing.
-    """
+    """Print what was found, the most important first, its page and what to run next."""
     console = Console(highlight=False, soft_wrap=False)
     # Names come from files, and what looks like markup in them is none.
     console.print(Text(summary(audit), "bold"))
@@ -84,32 +79,34 @@ def show(audit: Audit, page: str, command: str) -> None:
     if not any(issue.weight != "know" for issue in found):
         console.print(Text("\nNothing is to be put right.", "bold green"))
     console.print()
-    console.print(_class_table(audit))
-    console.print(Text(_size_line(audit)))
+    console.print(_class_table(audit.counts))
+    facts = size_facts(audit.images)
+    sizes = (
+        f"\nSizes: {facts['smallest']} px the smallest, {facts['median']} the median, "
+        f"{facts['largest']} the largest; the network gets {audit.source.size_px} px."
+    )
+    console.print(Text(sizes))
     console.print(Text(f"\nPage: {page}"), soft_wrap=True)
     if command:
         console.print(Text(f"Next: {command}"), soft_wrap=True)
 
 
-def _class_table(audit: Audit) -> Table:
+def largest_first(counts: pd.DataFrame) -> pd.DataFrame:
+    """Order classes by their number of images over all splits."""
+    total = counts.sum(axis=1).sort_values(ascending=False, kind="stable")
+    return counts.loc[total.index]
+
+
+def _class_table(counts: pd.DataFrame) -> Table:
     """The largest classes and the smallest one."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=30)
-    for name in audit.counts.columns:
+    for name in counts.columns:
         table.add_column(str(name), justify="right")
-    total = audit.counts.sum(axis=1).sort_values(ascending=False, kind="stable")
-    shown = total.index if len(total) <= _CLASSES else total.index[: _CLASSES - 1]
-    for label in [*shown, *total.index[-1:].difference(shown)]:
-        if len(total) > _CLASSES and label == total.index[-1]:
-            hidden = len(total) - _CLASSES
-            table.add_row(f"... {hidden} more ...", *[""] * len(audit.counts.columns))
-        table.add_row(Text(str(label)), *(f"{n:,}" for n in audit.counts.loc[label]))
+    hidden = len(counts) - _CLASSES
+    for place, (label, row) in enumerate(largest_first(counts).iterrows(), 1):
+        if place < _CLASSES or place == len(counts):
+            table.add_row(Text(str(label)), *(f"{count:,}" for count in row))
+        elif place == _CLASSES:
+            table.add_row(f"... {hidden} more ...")
     return table
-
-
-def _size_line(audit: Audit) -> str:
-    facts = size_facts(audit.images)
-    return (
-        f"\nSizes: {facts['smallest']} px the smallest, {facts['median']} the median, "
-        f"{facts['largest']} the largest; the network gets {audit.source.size_px} px."
-    )

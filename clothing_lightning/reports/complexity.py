@@ -81,9 +81,6 @@ def layers_figure(report: NetworkReport) -> Figure:
 
     Stages are the first parts of the names of layers. A network that does not have
     between 4 and 30 of them shows its costliest layers instead.
-
-    Args:
-        report: What the network costs.
     """
     if not report.layers:
         return style.message_figure("No costs: the network has no layers.")

@@ -29,12 +29,7 @@ def sheet_files(file: Path, count: int) -> list[Path]:
 def write_sheet(
     predictions: Sequence[Prediction], files: Sequence[Path], run: str
 ) -> None:
-    """Write contact sheets, as many pages as there are files.
-
-    Args:
-        predictions: Photos and their classes.
-        files: The files that `sheet_files` names.
-        run: Name of the run whose network has predicted them.
+    """Write contact sheets of a run's predictions to the files `sheet_files` names.
 
     Raises:
         OSError: If one cannot be written.
@@ -53,11 +48,8 @@ def contact_sheet(photos: Sequence[Prediction], *, title: str) -> Figure:
     """Draw one page, in the order given.
 
     Below each photo are its class, a bar as long as the class is probable, and the
-    file's name. What cannot be read any more is a box that says so.
-
-    Args:
-        photos: At most `PHOTOS_PER_PAGE` photos; more make a longer page.
-        title: Title of the page.
+    file's name. What cannot be read any more is a box that says so. More photos than
+    `PHOTOS_PER_PAGE` make a longer page.
     """
     if not photos:
         return style.message_figure("No photo to show.")

@@ -42,8 +42,6 @@ _WINDOW: dict[str, Any] = {"color": style.INK, "linestyle": (0, (4, 3))}
 def effective_field_figure(
     fields: Mapping[str, EffectiveField],
     window: tuple[int, int, int, int] | None,
-    *,
-    title: str = "Effective receptive field",
 ) -> Figure:
     """Draw how much each pixel moves the features of the central position.
 
@@ -55,7 +53,6 @@ def effective_field_figure(
         window: What that position sees in theory: top, left, bottom and right in
             pixels, the last two outside, as ``ReceptiveField.window`` returns it.
             What lies beyond the image is cut off. None draws none.
-        title: Title of the figure.
     """
     if not fields:
         return style.message_figure("No effective receptive field: none was measured.")
@@ -76,6 +73,7 @@ def effective_field_figure(
     bar.set_label("influence of a pixel (mean of the image: 1)", size=style.LABEL_PT)
     bar.ax.tick_params(labelsize=style.SMALL_PT, colors=style.MUTED)
     bar.outline.set_visible(False)
+    title = "Effective receptive field"
     figure.suptitle(title, x=0.01, ha="left", size=style.TITLE_PT, weight="bold")
     lines = list(_CONTOURS.values())
     if window is not None:

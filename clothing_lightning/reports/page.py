@@ -98,12 +98,7 @@ def data_address(media_type: str, data: bytes) -> str:
 
 
 def breakable(name: str, after: str = "._/") -> Markup:
-    """Escape a name, and let a line break within it.
-
-    Args:
-        name: The name.
-        after: The characters behind which a line may break.
-    """
+    """Escape a name, and let a line break after some of its characters."""
     return Markup("<wbr>").join(re.split(f"(?<=[{re.escape(after)}])", name))
 
 

@@ -30,12 +30,7 @@ class Prediction:
 
 
 def show(predictions: Sequence[Prediction], unreadable: Mapping[Path, str]) -> None:
-    """Print a table with a row for each photo, named from the folder of them all.
-
-    Args:
-        predictions: Photos and their classes.
-        unreadable: Reason by path for photos that cannot be read.
-    """
+    """Print a table with a row for each photo, named from the folder of them all."""
     if not predictions:
         return
     folder = _common_folder([row.path for row in predictions])
@@ -78,7 +73,7 @@ def json_text(
 
     Args:
         predictions: Photos and their classes.
-        unreadable: Reason by path for photos that cannot be read.
+        unreadable: Why photos cannot be read, by path.
         source: Where the network comes from, as the first keys of the document.
     """
     images = [

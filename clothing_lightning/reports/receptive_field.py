@@ -128,9 +128,6 @@ def growth_figure(report: NetworkReport) -> Figure:
 
     Both are taken along the axis where they are larger. A layer that calls others
     stands after them; one whose output has no positions is left out.
-
-    Args:
-        report: What the network sees.
     """
     layers = report.layers
     seen = [(layer.name, layer.field) for layer in layers if layer.field is not None]

@@ -35,7 +35,7 @@ def legend(figure: Figure) -> list[str]:
 def test_every_field_has_a_panel_with_its_numbers(
     fields: dict[str, EffectiveField],
 ) -> None:
-    figure = effective_field_figure(fields, None, title="tf_efficientnet_lite0")
+    figure = effective_field_figure(fields, None)
     titles = [axes.get_title(loc="left") for axes in figure.axes[:2]]
     assert titles == ["at the start", "trained"]
     for axes, field in zip(figure.axes[:2], fields.values(), strict=True):
@@ -43,7 +43,7 @@ def test_every_field_has_a_panel_with_its_numbers(
         assert f"95 % of the influence: {100 * field.area_share:.0f} % of" in caption
         assert f"{field.side_px:.0f} x {field.side_px:.0f} px" in caption
         assert not axes.lines
-    assert [text.get_text() for text in figure.texts] == ["tf_efficientnet_lite0"]
+    assert [text.get_text() for text in figure.texts] == ["Effective receptive field"]
     assert legend(figure) == ["95 % of the influence", "50 % of the influence"]
 
 
@@ -103,7 +103,7 @@ def test_nothing_is_cut_off(panels: int, tmp_path: Path) -> None:
         f"tf_efficientnet_lite0, epoch {n} of many {{$x_1$}}" for n in range(panels)
     ]
     fields = {name: blob(5) for name in names}
-    figure = effective_field_figure(fields, (-1000, -1000, 1500, 1500), title="A title")
+    figure = effective_field_figure(fields, (-1000, -1000, 1500, 1500))
     style.save(figure, tmp_path / "field.png")
     boxes = [
         *(axes.get_tightbbox() for axes in figure.axes),
