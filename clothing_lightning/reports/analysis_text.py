@@ -54,7 +54,11 @@ def as_json(
         "receptive_field": seen,
         "layers": [_layer(layer) for layer in report.layers],
     }
-    mine = [_latency(entry) for entry in timed if entry.name == report.title]
+    mine = [
+        {"p50": t.median_ms, "p95": t.p95_ms, "batch": t.batch, "threads": t.threads}
+        for t in timed
+        if t.name == report.title
+    ]
     entries |= dict(zip(("latency_ms", "latency_batch_ms"), mine, strict=False))
     if notes:
         entries["notes"] = list(notes)
@@ -69,15 +73,6 @@ _LAYER_COLUMNS = ("name", "type", *_SHAPES, *_COUNTS, "activation_bytes")
 def _layer(layer: Layer) -> dict[str, Any]:
     entries = {column: getattr(layer, column) for column in _LAYER_COLUMNS}
     return {**entries, "receptive_field_px": layer.field and layer.field.size_px}
-
-
-def _latency(entry: Latency) -> dict[str, Any]:
-    return {
-        "p50": entry.median_ms,
-        "p95": entry.p95_ms,
-        "batch": entry.batch,
-        "threads": entry.threads,
-    }
 
 
 def layer_table(reports: Sequence[NetworkReport]) -> "pd.DataFrame":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.reports import style
@@ -55,7 +56,7 @@ def contact_sheet(photos: Sequence[Prediction], *, title: str) -> Figure:
         return style.message_figure("No photo to show.")
     columns = min(_COLUMNS, max(len(photos), 3))
     height_in = _HEAD_IN + -(-len(photos) // columns) * _ROW_IN
-    sheet = PhotoSheet(columns, height_in, photo_in=_PHOTO_IN, pad_in=_PAD_IN)
+    sheet = PhotoSheet(columns, height_in, _PHOTO_IN, _PAD_IN)
     style.write_head(sheet.figure, title, corner_in=(_PAD_IN, 0.15))
     for index, photo in enumerate(photos):
         row, column = divmod(index, columns)
@@ -72,6 +73,7 @@ def _write(sheet: PhotoSheet, photo: Prediction, left: float, top: float) -> Non
     sheet.write(left, top + 0.06, style.shortened(label, 15))
     sheet.write(left + width, top + 0.06, f"{probability * 100:.0f} %", ha="right")
     for share, colour in ((1.0, style.FAINT), (probability, style.BLUE)):
-        sheet.bar(left, top + 0.25, (share * width, 0.05), color=colour, lw=0)
+        bar = Rectangle((left, top + 0.25), share * width, 0.05, color=colour, lw=0)
+        sheet.axes.add_patch(bar)
     name = style.shortened(photo.path.name, 24)
     sheet.write(left, top + 0.35, name, style.SMALL_PT - 1, color=style.MUTED)

@@ -24,18 +24,7 @@ _NAME_COLUMNS = 32
 _SMOOTHING = 1 / 48  # of the longer side: strides make a pattern of single pixels
 
 
-_CONTOURS: dict[float, dict[str, Any]] = {
-    0.95: {
-        "color": style.ORANGE,
-        "linestyle": (0, ()),
-        "label": "95 % of the influence",
-    },
-    0.5: {
-        "color": style.ORANGE,
-        "linestyle": (0, (1.5, 1)),
-        "label": "50 % of the influence",
-    },
-}
+_DASHES = {0.95: (0, ()), 0.5: (0, (1.5, 1))}  # of contours, by their share
 _WINDOW: dict[str, Any] = {"color": style.INK, "linestyle": (0, (4, 3))}
 
 
@@ -75,12 +64,21 @@ def effective_field_figure(
     bar.outline.set_visible(False)
     title = "Effective receptive field"
     figure.suptitle(title, x=0.01, ha="left", size=style.TITLE_PT, weight="bold")
-    lines = list(_CONTOURS.values())
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=style.ORANGE,
+            linestyle=dashes,
+            label=f"{share * 100:.0f} % of the influence",
+        )
+        for share, dashes in _DASHES.items()
+    ]
     if window is not None:
-        note = _size_note(window, heat.shape)
-        lines.append({**_WINDOW, "label": f"theoretical window, {note}"})
+        label = _size_note(window, heat.shape)
+        handles.append(Line2D([], [], label=label, **_WINDOW))
     figure.legend(
-        handles=[Line2D([], [], **line) for line in lines],
+        handles=handles,
         loc="outside lower left",
         fontsize=style.SMALL_PT,
         frameon=False,
@@ -102,10 +100,9 @@ def _draw_lines(
     window: tuple[int, int, int, int] | None,
 ) -> None:
     """Draw the contours and the part of the window that lies in the image."""
-    for share, line in _CONTOURS.items():
+    for share, dashes in _DASHES.items():
         level = smallest_set(heat, share)[1]
-        look = {"colors": line["color"], "linestyles": [line["linestyle"]]}
-        axes.contour(heat, [level], **look)
+        axes.contour(heat, [level], colors=style.ORANGE, linestyles=[dashes])
     if window is None:
         return
     top, left, bottom, right = window
@@ -124,7 +121,7 @@ def _size_note(window: tuple[int, int, int, int], shape: tuple[int, ...]) -> str
     """The window's size, and where it goes beyond the image."""
     top, left, bottom, right = window
     beyond = min(top, left) < 0 or bottom > shape[0] or right > shape[1]
-    size = f"{bottom - top} x {right - left} px"
+    size = f"theoretical window, {bottom - top} x {right - left} px"
     return f"{size}: partly beyond the image" if beyond else size
 
 

@@ -25,7 +25,8 @@ def image_sizes_figure(images: pd.DataFrame, size_px: int) -> Figure:
     bins = np.geomspace(smallest * 0.9, largest * 1.1, _BINS)
     sides.hist(images["short_px"], bins=bins.tolist(), color=style.BLUE)
     sides.set_xscale("log")
-    ticks = _ticks(smallest, largest)
+    powers = [2**power for power in range(16)]
+    ticks = [size for size in powers if smallest * 0.7 <= size <= largest * 1.4]
     sides.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     sides.minorticks_off()
     label = f"the network's {size_px} px"
@@ -46,9 +47,3 @@ def image_sizes_figure(images: pd.DataFrame, size_px: int) -> Figure:
         axes.tick_params(labelsize=style.SMALL_PT)
         axes.spines[["top", "right"]].set_visible(False)
     return style.finished(figure)
-
-
-def _ticks(smallest: float, largest: float) -> list[int]:
-    """About five round sizes."""
-    powers = [2**power for power in range(0, 16)]
-    return [size for size in powers if smallest * 0.7 <= size <= largest * 1.4]

@@ -20,6 +20,7 @@ class PhotoSheet:
 
     Attributes:
         figure: The sheet.
+        axes: Its whole area, in inches, ``y`` downwards.
         photo_in: Width and height of the place of a photo.
     """
 
@@ -27,7 +28,6 @@ class PhotoSheet:
         self,
         columns: int,
         height_in: float,
-        *,
         photo_in: tuple[float, float],
         pad_in: float,
     ) -> None:
@@ -36,10 +36,10 @@ class PhotoSheet:
         self._pad_in = pad_in
         width_in = self.left(columns) - GAP_IN + pad_in
         self.figure = Figure(figsize=(width_in, height_in))
-        self._axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
         # Set before there is a photo, the limits are kept.
-        self._axes.set(xlim=(0, width_in), ylim=(height_in, 0), xticks=[], yticks=[])
-        self._axes.set_axis_off()
+        self.axes.set(xlim=(0, width_in), ylim=(height_in, 0), xticks=[], yticks=[])
+        self.axes.set_axis_off()
 
     def left(self, column: int) -> float:
         """Left edge of a column."""
@@ -55,13 +55,7 @@ class PhotoSheet:
     ) -> None:
         """Write a line whose upper left corner is in a place."""
         look = {"color": style.INK, "va": "top", **look}
-        self._axes.text(left, top, text, size=size, **look)
-
-    def bar(
-        self, left: float, top: float, size_in: tuple[float, float], **look: Any
-    ) -> None:
-        """Draw a filled box."""
-        self._axes.add_patch(Rectangle((left, top), *size_in, **look))
+        self.axes.text(left, top, text, size=size, **look)
 
     def show(self, path: Path, left: float, top: float) -> None:
         """Fit a photo into its place, close to what is written below it.
@@ -72,7 +66,8 @@ class PhotoSheet:
         try:
             photo = Image.fromarray(read_image(path))
         except (ImageError, OSError):
-            self.bar(left, top, self.photo_in, color=style.FAINT)
+            box = Rectangle((left, top), width, height, color=style.FAINT)
+            self.axes.add_patch(box)
             self.write(
                 left + width / 2,
                 top + height / 2,
@@ -87,4 +82,4 @@ class PhotoSheet:
         scale = min(width / photo.width, height / photo.height)
         right, bottom = left + photo.width * scale, top + height
         extent = (left, right, bottom, bottom - photo.height * scale)
-        self._axes.imshow(photo, extent=extent, aspect="auto")
+        self.axes.imshow(photo, extent=extent, aspect="auto")

@@ -90,7 +90,7 @@ def mistakes_figure(mistakes: pd.DataFrame, root: Path) -> Figure:
 
 
 def _sheet(columns: int, rows_in: float, title: str, subtitle: str) -> PhotoSheet:
-    sheet = PhotoSheet(columns, _HEAD_IN + rows_in, photo_in=_PHOTO_IN, pad_in=0.2)
+    sheet = PhotoSheet(columns, _HEAD_IN + rows_in, _PHOTO_IN, 0.2)
     style.write_head(sheet.figure, title, subtitle, corner_in=(0.2, 0.15))
     return sheet
 
