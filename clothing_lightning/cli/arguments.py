@@ -102,7 +102,9 @@ def split_arguments(words: list[str]) -> Arguments:
             of folds or a seed is none.
     """
     own, others = fit_parser().parse_known_args(words)
-    files = [Path(word) for word in takewhile(_is_no_flag, others)]
+    files = [
+        Path(word) for word in takewhile(lambda word: not word.startswith("-"), others)
+    ]
     options = others[len(files) :]
     variations = _variations(own)
     if own.resume and variations:
@@ -119,10 +121,6 @@ def split_arguments(words: list[str]) -> Arguments:
         )
     options += ["--help"] * own.help_all + ["--print_config"] * own.print_config
     return Arguments(files, options, words, variations, own.folds or 0, own.resume)
-
-
-def _is_no_flag(word: str) -> bool:
-    return not word.startswith("-")
 
 
 def _variations(own: Namespace) -> list[Variation]:

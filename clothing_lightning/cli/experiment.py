@@ -244,8 +244,7 @@ def _check_trainer(options: Any) -> None:
             raise ConfigError(
                 f"trainer.{name} is {value}. The least is 1; -1 sets no limit."
             )
-    callbacks = options.callbacks or []
-    for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+    for callback in _as_list(options.callbacks):
         name = callback.class_path.rpartition(".")[2]
         if name == "EarlyStopping":
             _check_monitor(name, callback.init_args, "Write mode:")

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib import import_module
+from pkgutil import resolve_name
 from types import UnionType
 from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
@@ -144,8 +144,7 @@ def refuse_nulls(options: Any, key: str) -> None:
 
 def _wanted(class_path: str) -> Iterator[tuple[str, object]]:
     """Arguments that must not be null, with their defaults; others are linked."""
-    module, _, name = class_path.rpartition(".")
-    target: Any = getattr(import_module(module), name)
+    target = resolve_name(class_path)
     bases = reversed(target.__mro__) if inspect.isclass(target) else ()
     for make in [vars(cls)["__init__"] for cls in bases if "__init__" in vars(cls)]:
         hints: dict[str, Any] = {}
