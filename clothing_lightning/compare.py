@@ -47,7 +47,6 @@ def _compare(words: list[str]) -> int:
 
     quiet_libraries()
     from clothing_lightning.comparison import (
-        comparison_run,
         files,
         pooling,
         ranking,
@@ -97,9 +96,7 @@ def _compare(words: list[str]) -> int:
     if timed_on:
         sys.stdout.write(f"latency   one image at a time, {timed_on}\n")
     if not options.no_log:
-        comparison_run.log_comparison(
-            compared, stored, files.in_folder(folder), name, command
-        )
+        files.log_comparison(compared, stored, folder, name, command)
     sys.stdout.write(f"page      {folder / files.PAGE}\n")
     return 0
 

@@ -7,19 +7,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clothing_lightning.comparison.predictions import Comparison, Model
-from clothing_lightning.metrics.classification_report import ratio
+from clothing_lightning.metrics.classification_report import counts_of, ratio
 
 
 def f1_by_class(compared: Comparison, models: Sequence[Model]) -> pd.DataFrame:
-    """Score each class that has images.
+    """Mean F1 of each class over the repeats that had images of it.
 
-    Args:
-        compared: What the models are part of.
-        models: Some of its models.
+    Test sets count alike, and classes that no repeat had images of are left out.
 
     Returns:
-        Mean F1 over the repeats that had images of the class, test sets counting alike;
-        classes in the index, the one that the models are best at first, titles in the
+        Classes in the index, the one that the models are best at first; titles in the
         columns.
     """
     table = pd.DataFrame(
@@ -35,9 +32,8 @@ def _f1(compared: Comparison, model: Model) -> NDArray[np.float64]:
     scores = np.full((len(model.repeats), classes), np.nan)
     for row, repeat in zip(scores, model.repeats, strict=True):
         labels = compared.labels[compared.tests[repeat.test]]
-        support = np.bincount(labels, minlength=classes)
-        predicted = np.bincount(repeat.predicted, minlength=classes)
-        hits = np.bincount(labels[labels == repeat.predicted], minlength=classes)
-        row[:] = ratio(2 * hits, np.where(support > 0, support + predicted, 0))
+        counts = counts_of(labels, repeat.probabilities)
+        images = np.where(counts.support > 0, counts.support + counts.predicted, 0)
+        row[:] = ratio(2 * counts.hits, images)
     weights = np.isfinite(scores) * np.array(model.weights)[:, np.newaxis]
     return ratio(np.nansum(scores * weights, axis=0), weights.sum(axis=0))

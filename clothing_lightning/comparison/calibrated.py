@@ -11,12 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.comparison.predictions import (
-    Comparison,
-    Model,
-    Repeat,
-    RunPredictions,
-)
+from clothing_lightning.comparison.predictions import Comparison, Model, Repeat
 from clothing_lightning.metrics.calibration import (
     accuracy_at_coverage,
     expected_calibration_error,
@@ -48,12 +43,7 @@ class Calibrated:
 
 
 def calibrated(compared: Comparison, model: Model) -> Calibrated:
-    """Hold the confidence of a model against its accuracy.
-
-    Args:
-        compared: The comparison that the model is part of.
-        model: The model, whose repeats are pooled.
-    """
+    """Hold the confidence of a model, its repeats pooled, against its accuracy."""
     probabilities = np.concatenate([each.probabilities for each in model.repeats])
     targets = np.concatenate(
         [compared.labels[compared.tests[each.test]] for each in model.repeats]
@@ -94,21 +84,9 @@ def _scaled(
 ) -> NDArray[np.float64]:
     """Probabilities of a repeat, those of each fold with the fold's temperature."""
     contents = compared.images["sha256"].iloc[compared.tests[repeat.test]]
-    each = _of_first_run(contents, repeat.runs).map(temperatures).to_numpy()
     scaled = np.empty(repeat.probabilities.shape)
-    for temperature in np.unique(each):
-        rows = each == temperature
-        scaled[rows] = tempered(repeat.probabilities[rows], temperature)
+    # Of an image that several runs tested, the prediction of the first counts.
+    for run in reversed(repeat.runs):
+        rows = contents.isin(run.predictions_by_content.index).to_numpy()
+        scaled[rows] = tempered(repeat.probabilities[rows], temperatures[run.run_id])
     return scaled
-
-
-def _of_first_run(
-    contents: "pd.Series[str]", runs: tuple[RunPredictions, ...]
-) -> "pd.Series[str]":
-    """Id of the first run that tested an image, which is whose prediction counts."""
-    tested = {
-        content: run.run_id
-        for run in reversed(runs)
-        for content in run.predictions_by_content.index
-    }
-    return contents.map(tested)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
 
 from clothing_lightning.comparison.costs import COSTS, cost_text
 from clothing_lightning.comparison.figures import plain
@@ -22,7 +23,7 @@ NAMED = 30
 _NAME_COLUMNS = 30
 _WIDE = 8.0  # costs of which the dearest is this many times the cheapest
 
-Box = tuple[float, float, float, float]
+Box = NDArray[np.float64]
 """Left, lower, right and upper end, in points."""
 
 
@@ -61,11 +62,10 @@ def cost_figure(
     taken = dots + _along(axes, steps)
     for n in [*sorted(front), *beaten][:NAMED]:
         places = _places(axes, titles[n], (costs[n], scores[n].value))
-        # In a crowd, names of the front may cross intervals.
-        box = _free(axes, places, taken + lines) or (
-            _free(axes, places, taken) if n in front else None
-        )
-        if box:
+        box = _free(axes, places, taken + lines)
+        if box is None and n in front:
+            box = _free(axes, places, taken)  # in a crowd, names may cross intervals
+        if box is not None:
             taken.append(box)
             _write_name(axes, titles[n], (costs[n], scores[n].value), box)
     return style.finished(figure)
@@ -122,25 +122,25 @@ def _score_axis(axes: Axes, scores: Sequence[Score], score: str) -> None:
 
 def _free(axes: Axes, places: Sequence[Box], taken: Sequence[Box]) -> Box | None:
     """The first place that is within the axes and on nothing else."""
-    frame = axes.get_window_extent()
+    frame, others = axes.get_window_extent().extents, np.array(taken)
     for box in places:
-        inside = frame.x0 < box[0] and box[2] < frame.x1
-        inside = inside and frame.y0 < box[1] and box[3] < frame.y1
-        if inside and not any(_overlap(box, other) for other in taken):
+        inside = (frame[:2] < box[:2]) & (box[2:] < frame[2:])
+        overlaps = (box[:2] < others[:, 2:]) & (others[:, :2] < box[2:])
+        if inside.all() and not overlaps.all(axis=1).any():
             return box
     return None
 
 
 def _around(axes: Axes, cost: float, value: float) -> Box:
     x, y = axes.transData.transform((cost, value))
-    return (x - 4, y - 4, x + 4, y + 4)
+    return np.array((x - 4, y - 4, x + 4, y + 4))
 
 
 def _span(axes: Axes, cost: float, score: Score) -> Box:
     """What the interval of a model takes up."""
     x, low = axes.transData.transform((cost, score.low))
     _, high = axes.transData.transform((cost, score.high))
-    return (x - 1, low, x + 1, high)
+    return np.array((x - 1, low, x + 1, high))
 
 
 def _along(axes: Axes, steps: Sequence[tuple[float, float]]) -> list[Box]:
@@ -148,7 +148,7 @@ def _along(axes: Axes, steps: Sequence[tuple[float, float]]) -> list[Box]:
     points = axes.transData.transform(steps)
     parts = np.linspace(0, 1, 40)
     return [
-        (x - 1, y - 1, x + 1, y + 1)
+        np.array((x - 1, y - 1, x + 1, y + 1))
         for (x0, y0), (x1, y1) in pairwise(points)
         for x, y in zip(x0 + (x1 - x0) * parts, y0 + (y1 - y0) * parts, strict=True)
     ]
@@ -160,7 +160,7 @@ def _places(axes: Axes, title: str, point: tuple[float, float]) -> list[Box]:
     width = 72 * style.text_width_in(_short(title), style.LABEL_PT)
     half = 0.7 * style.LABEL_PT
     return [
-        (x + left, y + up - half, x + left + width, y + up + half)
+        np.array((x + left, y + up - half, x + left + width, y + up + half))
         for up, left in product(
             (0, *_either(6, 12, 20, 30, 42, 56)), (6.0, -6.0 - width)
         )
@@ -169,15 +169,6 @@ def _places(axes: Axes, title: str, point: tuple[float, float]) -> list[Box]:
 
 def _either(*distances: float) -> tuple[float, ...]:
     return tuple(sign * distance for distance in distances for sign in (1, -1))
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return (
-        one[0] < other[2]
-        and other[0] < one[2]
-        and one[1] < other[3]
-        and other[1] < one[3]
-    )
 
 
 def _write_name(axes: Axes, title: str, point: tuple[float, float], box: Box) -> None:

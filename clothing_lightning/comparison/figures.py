@@ -92,14 +92,8 @@ def _draw_reliability(axes: Axes, bins: pd.DataFrame) -> None:
         linewidth=0.9,
         alpha=0.6,
     )
-    axes.plot(
-        filled["confidence"],
-        filled["accuracy"],
-        "o-",
-        color=style.BLUE,
-        markersize=3.5,
-        linewidth=1.1,
-    )
+    line: dict[str, Any] = {"color": style.BLUE, "markersize": 3.5, "linewidth": 1.1}
+    axes.plot(filled["confidence"], filled["accuracy"], "o-", **line)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1])
     axes.set_ylim(0, 1.02)
@@ -159,9 +153,9 @@ def _logged(models: Sequence[Model], columns: Sequence[str]) -> str:
     """The first of some columns that a run has values of."""
     histories = [run.history for model in models for run in model.runs]
     for column in columns:
-        for table in histories:
-            if table is not None and column in table and table[column].notna().any():
-                return column
+        tables = [each for each in histories if each is not None and column in each]
+        if any(table[column].notna().any() for table in tables):
+            return column
     return ""
 
 

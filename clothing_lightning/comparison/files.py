@@ -1,7 +1,8 @@
-"""The files of a comparison: its page, its text and its tables."""
+"""The files of a comparison, in a folder and as a run of MLflow's."""
 
+import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clothing_lightning.comparison import text
@@ -10,14 +11,11 @@ from clothing_lightning.comparison.photos import read_photo
 from clothing_lightning.comparison.predictions import Comparison
 from clothing_lightning.comparison.ranking import Ranking
 from clothing_lightning.errors import StorageError
+from clothing_lightning.tracking.read import COMPARES_TAG, StoredRun
+from clothing_lightning.tracking.run import RunWriter
 
 PAGE, TEXT = "index.html", "comparison.md"
 RANKING, PAIRS = "comparison.csv", "pairs.csv"
-
-
-def in_folder(folder: Path) -> list[Path]:
-    """The files of a comparison that was written to a folder."""
-    return [folder / name for name in (PAGE, TEXT, RANKING, PAIRS)]
 
 
 def write_files(
@@ -33,13 +31,13 @@ def write_files(
     """Write the page, the text and the tables of a comparison.
 
     Args:
-        compared: The models, on the images that all of them were tested on.
+        compared: The models; all but the folder is what `comparison_page` takes.
         ranking: The models from the best to the worst.
         folder: Where the files are written; made if it is not there.
         title: The title of the page.
         command: The command that made the comparison.
-        links: Where a browser finds runs, by their ids.
-        timed_on: What latencies were measured on; empty if they were not.
+        links: The address of each run that has one, by the run's id.
+        timed_on: The machine of the latencies; empty if they were not measured.
 
     Returns:
         How many of the photos of the page were found, and how many were not.
@@ -78,3 +76,45 @@ def write_files(
             "or name another folder with --out."
         ) from err
     return photos
+
+
+def log_comparison(
+    compared: Comparison,
+    stored: Sequence[StoredRun],
+    folder: Path,
+    name: str,
+    command: str,
+) -> None:
+    """Keep a comparison as a run of the experiment that its newest run belongs to.
+
+    Args:
+        compared: The comparison.
+        stored: The runs that were compared, and maybe others, the newest first.
+        folder: Where `write_files` has written it.
+        name: What the comparison is called.
+        command: The command that made it.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    ids = {run.run_id for model in compared.models for run in model.runs}
+    runs = [run for run in stored if run.run_id in ids]
+    writer = RunWriter(
+        runs[0].experiment,
+        f"comparison of {name}",
+        # A tag holds 8,000 characters: 240 ids.
+        tags={
+            COMPARES_TAG: " ".join(run.run_id for run in runs)[:7900],
+            "command": command[:7900],
+        },
+    )
+    try:
+        kept = writer.folder / "comparison"
+        kept.mkdir(parents=True, exist_ok=True)
+        for file in (PAGE, TEXT, RANKING, PAIRS):
+            shutil.copy(folder / file, kept)
+        writer.publish(kept)
+        writer.finish("FINISHED")
+    except BaseException as err:
+        writer.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
+        raise

@@ -48,14 +48,10 @@ def seeds_of(params: Mapping[str, str]) -> str:
 
 
 def titles(models: Sequence[Sequence[RunPredictions]]) -> list[str]:
-    """A short title for each model, none of them twice.
+    """A short title for each model, by its runs; none of them twice.
 
-    Args:
-        models: The runs of each model, at least one.
-
-    Returns:
-        The name that most of its runs have, without seeds; where several models have
-        the same, with the settings that tell them apart, else with a run's id.
+    It is the name that most of the runs have, without seeds; where several models have
+    the same, with the settings that tell them apart, else with a run's id.
     """
     stems = [
         Counter(without_repeat(run.name) for run in runs).most_common(1)[0][0]
@@ -87,10 +83,7 @@ def _apart(settings: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> s
 
 
 def differences(settings: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
-    """Settings that are not the same in all models.
-
-    Args:
-        settings: The settings of each model, by its title.
+    """Settings, by the title of the model, that are not the same in all models.
 
     Returns:
         Settings in the index, titles in the columns; NaN where one is not set.

@@ -182,10 +182,8 @@ def _calibration(compared: Comparison, ranking: Ranking) -> dict[str, Markup | T
     """Confidence against accuracy, and what leaving out unsure images brings."""
     best = [ranked.model for ranked in ranking.models[: figures.MOST]]
     models = {model.title: calibrated(compared, model) for model in best}
-    accuracy, coverage = (
-        figures.reliability_figure(models),
-        figures.coverage_figure(models),
-    )
+    accuracy = figures.reliability_figure(models)
+    coverage = figures.coverage_figure(models)
     return {
         "table": tables.calibration_table(models),
         "reliability": inline_svg(

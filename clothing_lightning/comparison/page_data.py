@@ -29,11 +29,6 @@ Photo = Callable[[str], bytes | None]
 def page_data(compared: Comparison, ranking: Ranking, photo: Photo) -> dict[str, Any]:
     """Gather what the script needs, as values that JSON can hold.
 
-    Args:
-        compared: The models, and the images on which all of them were tested.
-        ranking: The same models from the best to the worst.
-        photo: A function from an image's SHA-256 to the bytes of its file, or None.
-
     Returns:
         ``classes`` and ``paths`` hold the names of the classes and the images, which
         all else names by their places. ``labels`` holds the class of each image, and
@@ -112,12 +107,9 @@ def _disputed_images(compared: Comparison, ranking: Ranking) -> Iterator[int]:
     """Images that one model gets right and another wrong, of the best pairs first."""
     models = [ranked.model for ranked in ranking.models]
     pairs = sorted(combinations(range(len(models)), 2), key=lambda p: (sum(p), p))
-    shares: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
-    for pair in pairs:
-        for place in pair:
-            if place not in shares:
-                shares[place] = _shares(compared, models[place])
-        (a, sure_a), (b, sure_b) = (shares[place] for place in pair)
+    shares = [_shares(compared, model) for model in models]
+    for one, other in pairs:
+        (a, sure_a), (b, sure_b) = shares[one], shares[other]
         for gap, surer in ((a - b, sure_a - sure_b), (b - a, sure_b - sure_a)):
             places = np.flatnonzero(gap >= _CLEARLY)
             order = np.lexsort((-surer[places], -gap[places]))

@@ -24,12 +24,7 @@ from clothing_lightning.comparison.predictions import (
     Repeat,
     RunPredictions,
 )
-from clothing_lightning.comparison.remarks import (
-    machine_remarks,
-    preprocessing_remarks,
-    repeat_remarks,
-    training_remarks,
-)
+from clothing_lightning.comparison.remarks import remarks_on, repeat_remarks
 from clothing_lightning.comparison.shared_images import (
     Pooled,
     agree_on_labels,
@@ -54,17 +49,21 @@ def pool(runs: Sequence[RunPredictions]) -> Comparison:
         raise DataError("no run has test predictions. Fit one, or name others.")
     remarks: list[str] = []
     models = _models(runs, remarks)
-    remarks += preprocessing_remarks(models)
-    remarks += training_remarks(models)
-    remarks += machine_remarks(models)
+    remarks += remarks_on(models)
     pooled = {
-        title: [PooledPredictions.of(folds) for folds in repeats]
+        title: [_together(folds) for folds in repeats]
         for title, repeats in models.items()
     }
     leave_out_learnt_images(pooled, remarks)
     agree_on_labels(pooled, remarks)
     shared = on_the_same_sets(pooled, remarks) or on_shared_images(pooled, remarks)
     return _comparison(shared, tuple(remarks))
+
+
+def _together(folds: Sequence[RunPredictions]) -> PooledPredictions:
+    """The folds of a cross-validation, or one run."""
+    tables = [fold.predictions_by_content for fold in folds]
+    return PooledPredictions.of(folds, tables)
 
 
 def _models(

@@ -109,11 +109,15 @@ class PooledPredictions:
     table: pd.DataFrame
 
     @classmethod
-    def of(cls, folds: Sequence[RunPredictions]) -> "PooledPredictions":
-        """Put the folds of a cross-validation together, or take one run."""
-        # A class that a fold did not know has probability 0 there.
-        table = pd.concat([fold.predictions_by_content for fold in folds]).fillna(0.0)
-        return cls(tuple(folds), table[~table.index.duplicated()])
+    def of(
+        cls, runs: Sequence[RunPredictions], tables: Sequence[pd.DataFrame]
+    ) -> "PooledPredictions":
+        """Put tables of runs together; of an image that several have the first counts.
+
+        A class that a run did not know has probability 0 there.
+        """
+        table = pd.concat(tables).fillna(0.0)
+        return cls(tuple(runs), table[~table.index.duplicated()])
 
     @cached_property
     def contents(self) -> frozenset[str]:
@@ -197,11 +201,7 @@ class Comparison:
         return np.asarray(known.get_indexer(pd.Index(self.images["label"])))
 
     def rights(self, model: Model, top: int = 1) -> NDArray[np.float64]:
-        """Share of a model's repeats that are right.
-
-        Args:
-            model: A model of the comparison.
-            top: A repeat is right if the true class is among its first ``top``.
+        """Share of a model's repeats whose first ``top`` classes hold the true one.
 
         Returns:
             ``[tests, images]``, 0 to 1; NaN where the image is not in the test set.
@@ -219,12 +219,8 @@ class Comparison:
 
         Test sets count alike: each as if it had the mean number of repeats.
 
-        Args:
-            model: A model of the comparison.
-            top: A repeat is right if the true class is among its first ``top``.
-
         Returns:
-            Right answers and all answers, each of shape (images,).
+            Right answers, as in `rights`, and all answers, each of shape (images,).
         """
         rights = self.rights(model, top)
         repeats = len(model.repeats) / len(self.tests)

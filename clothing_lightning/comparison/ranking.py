@@ -149,17 +149,13 @@ def rank(
     classes = len(compared.class_names)
     weights = [model.weights for model in compared.models]
     drawn = bootstrap(compared.labels, runs, classes, weights, resamples=resamples)
-    metrics = {
-        name: metric
-        for name, metric in METRICS.items()
-        if "page" in metric.tables and metric.compute and metric.exists_for(classes)
-    }
     scores = [
         {
             name: _averages(drawn[name], number)
             if name in drawn
             else _score(compared, model, metric)
-            for name, metric in metrics.items()
+            for name, metric in METRICS.items()
+            if "page" in metric.tables and metric.compute and metric.exists_for(classes)
         }
         for number, model in enumerate(compared.models)
     ]

@@ -38,7 +38,9 @@ def read_runs(
     Returns:
         The runs that have test predictions, and remarks about the others.
     """
-    origins = _origins(runs)
+    known = {run.run_id: run for run in runs}
+    evaluated = {run.tags[EVALUATES_TAG] for run in runs if EVALUATES_TAG in run.tags}
+    origins = known | runs_by_id(sorted(evaluated - set(known)))
     manifests = _Manifests()
     read, remarks = [], []
     for run in with_progress(runs, "Reading runs", total=len(runs)):
@@ -47,13 +49,6 @@ def read_runs(
         except (RunError, DataError) as err:
             remarks.append(f"Left out: {err}")
     return read, remarks
-
-
-def _origins(runs: Sequence[StoredRun]) -> dict[str, StoredRun]:
-    """The runs that have trained the networks of these runs, by their ids."""
-    known = {run.run_id: run for run in runs}
-    evaluated = {run.tags[EVALUATES_TAG] for run in runs if EVALUATES_TAG in run.tags}
-    return known | runs_by_id(sorted(evaluated - set(known)))
 
 
 class _Manifests:
@@ -77,12 +72,7 @@ class _Manifests:
 def _read_run(
     run: StoredRun, origins: Mapping[str, StoredRun], manifests: _Manifests
 ) -> RunPredictions:
-    """Read one run.
-
-    Args:
-        run: The run, which may be an evaluation of another.
-        origins: The runs that have trained networks, by their ids.
-        manifests: Manifests that have been read.
+    """Read one run, which may be an evaluation of another of the origins.
 
     Raises:
         RunError: If something of it is missing or damaged.
@@ -96,6 +86,7 @@ def _read_run(
     of_training, images = manifests.of(origin)
     settings = compared_settings(origin)
     seeds, fold = seeds_of(origin.hyperparameters), origin.params.get(FOLD, "")
+    threads = origin.tags.get("threads", "")
     if origin is not run:
         # It is the same model wherever it is tested; folds are pooled on the images
         # that each has left out alone.
@@ -118,7 +109,7 @@ def _read_run(
         validation=_optional(run, "predictions/val.parquet", _read_predictions),
         preprocessing=_preprocessing(run.tags.get("preprocessing", "")),
         machine=on_machine(
-            origin.tags.get("device", ""), _number(origin.tags.get("threads", ""))
+            origin.tags.get("device", ""), int(threads) if threads.isdecimal() else None
         ),
         metrics=run.metrics,
         history=_optional(run, "reports/learning_curves.csv", pd.read_csv),
@@ -170,10 +161,6 @@ def _preprocessing(recorded: str) -> str:
         return f"{how['image_size']} px, centre {how['crop_pct']:.3g}{gray}{boxes}"
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
 
 
 def _read_predictions(file: Path) -> pd.DataFrame:

@@ -20,25 +20,34 @@ def repeat_remarks(
     by_seeds: dict[str, list[RunPredictions]] = {}
     for (seeds, _), folds in repeats.items():
         by_seeds.setdefault(seeds, []).append(next(iter(folds.values())))
-    twice = [runs for runs in by_seeds.values() if len(runs) > 1]
     return [
         f"{title}: {listed([run.label for run in runs])} have the same settings and "
         "seeds, and other test images. They count as repeats of one model."
-        for runs in twice
+        for runs in by_seeds.values()
+        if len(runs) > 1
     ]
 
 
-def preprocessing_remarks(models: Models) -> list[str]:
-    """Say where test images were not prepared alike."""
-    unlike = _unlike(models, lambda run: run.preprocessing)
-    what = "Test images were not prepared alike, which is part of what is compared"
-    return [f"{what}: {unlike}."] if unlike else []
-
-
-def machine_remarks(models: Models) -> list[str]:
-    """Say where training times are not of the same machine."""
-    unlike = _unlike(models, lambda run: run.machine)
-    return [f"Training times are of different machines: {unlike}."] if unlike else []
+def remarks_on(models: Models) -> list[str]:
+    """Say where models were not tested, trained or timed under the same conditions."""
+    remarks = []
+    if prepared := _unlike(models, lambda run: run.preprocessing):
+        remarks.append(
+            "Test images were not prepared alike, which is part of what is compared: "
+            f"{prepared}."
+        )
+    sizes = {
+        title: float(np.mean([run.train_count for folds in repeats for run in folds]))
+        for title, repeats in models.items()
+    }
+    if max(sizes.values()) > UNEQUAL * min(sizes.values()):
+        counts = listed([f"{title} {size:,.0f}" for title, size in sizes.items()])
+        remarks.append(
+            f"The models were trained on unequal numbers of images: {counts}."
+        )
+    if machines := _unlike(models, lambda run: run.machine):
+        remarks.append(f"Training times are of different machines: {machines}.")
+    return remarks
 
 
 def _unlike(models: Models, what: Callable[[RunPredictions], str]) -> str:
@@ -50,15 +59,3 @@ def _unlike(models: Models, what: Callable[[RunPredictions], str]) -> str:
     if len(ways) < 2:
         return ""
     return "; ".join(f"{way} ({listed(who)})" for way, who in ways.items())
-
-
-def training_remarks(models: Models) -> list[str]:
-    """Say where models were trained on much fewer images than others."""
-    sizes = {
-        title: float(np.mean([run.train_count for folds in repeats for run in folds]))
-        for title, repeats in models.items()
-    }
-    if max(sizes.values()) <= UNEQUAL * min(sizes.values()):
-        return []
-    counts = listed([f"{title} {size:,.0f}" for title, size in sizes.items()])
-    return [f"The models were trained on unequal numbers of images: {counts}."]

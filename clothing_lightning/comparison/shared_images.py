@@ -129,9 +129,12 @@ def on_shared_images(pooled: Pooled, remarks: list[str]) -> Pooled:
             partial = [r for r in repeats if not shared <= r.contents]
             runs = listed([run.label for repeat in partial for run in repeat.runs])
             remarks.append(f"Left out, since they did not test all of these: {runs}.")
+        # What is whole, or else each image once, by the first repeat that tested it.
+        runs_of_all = [run for repeat in repeats for run in repeat.runs]
+        pieced = PooledPredictions.of(runs_of_all, [r.table for r in repeats])
         kept[title] = [
             replace(repeat, table=repeat.table.loc[order])
-            for repeat in whole[title] or [_pieced_together(repeats)]
+            for repeat in whole[title] or [pieced]
         ]
     return kept
 
@@ -144,13 +147,6 @@ def _once(titles: Sequence[str]) -> str:
         f" Of {listed(titles)} each image counts once, by the first repeat that tested "
         "it; named alone, with others on the same test sets, repeats have a spread."
     )
-
-
-def _pieced_together(repeats: Sequence[PooledPredictions]) -> PooledPredictions:
-    """Each image once, by the first repeat that tested it."""
-    table = pd.concat([repeat.table for repeat in repeats]).fillna(0.0)
-    runs = tuple(run for repeat in repeats for run in repeat.runs)
-    return PooledPredictions(runs, table[~table.index.duplicated()])
 
 
 def _better_without(tested: Mapping[str, frozenset[str]], shared: int) -> str:

@@ -43,9 +43,6 @@ def slices(compared: Comparison) -> list[Slices]:
     Values with fewer than 10 images are pooled as ``other``, and of more than 12 values
     all but the 10 most frequent. A column that leaves fewer than two parts tells
     nothing, nor does one whose every value is rare.
-
-    Args:
-        compared: Models, and the images with what their manifests say of them.
     """
     totals = [compared.answers(model) for model in compared.models]
     sliced = []

@@ -45,9 +45,8 @@ def ranking_table(ranking: Ranking, links: Mapping[str, str]) -> dict[str, Any]:
         links: The address of each run that has one, by the run's id.
 
     Returns:
-        The ``headings`` of scores and costs, and for each model its ``title``, the
-        ``letters`` that it shares with those it cannot be told apart from, its
-        ``cells``, and its ``runs``.
+        The ``headings`` of scores and costs, and of each model in ``models`` what the
+        template shows; ``letters`` are those that it shares with its likes.
     """
     scores = columns("page", ranking.models[0].scores)
     known = costs_known(ranking)

@@ -44,8 +44,7 @@ def time_networks(
         except UserError as err:
             remarks.append(f"No latency: {err}")
             continue
-        side = model.preprocessing.image_size
-        about = model.description
+        side, about = model.preprocessing.image_size, model.description
         structure = json.dumps(
             [about.backbone, about.in_chans, len(about.class_names), side]
         )
