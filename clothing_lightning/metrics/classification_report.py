@@ -4,7 +4,7 @@ Every function takes the table that an evaluation stores: the columns ``path``
 and ``label``, then one column of softmax probabilities per class, named exactly
 as the class and in class order. ``path`` and ``label`` are therefore no class
 names; data modules refuse them. A class may have no image in the table. A table
-that is otherwise raises DataError.
+that is otherwise, or has no class, raises DataError.
 
 Among equal probabilities the class that comes first in class order ranks first.
 The predicted class is the one that ranks first, so accuracy is top-1 accuracy,
@@ -26,12 +26,7 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 
 def class_names(predictions: pd.DataFrame) -> list[str]:
-    """Names of the classes, in class order.
-
-    Raises:
-        DataError: If the table does not start with ``path`` and ``label``, or has
-            no class.
-    """
+    """Names of the classes, in class order."""
     columns = [str(column) for column in predictions.columns]
     if columns[:2] != _LEADING_COLUMNS or len(columns) < 3:
         raise DataError(

@@ -66,11 +66,8 @@ def independent_images(hits: NDArray[np.number], trials: NDArray[np.number]) -> 
     Ten runs that test one image say less than one run that tests ten images, and the
     more they agree, the less they say: Dean and Pagano, "Evaluating Confidence Interval
     Methods for Binomial Proportions in Clustered Surveys", Journal of Survey Statistics
-    and Methodology 3, 2015, doi:10.1093/jssam/smv024.
-
-    Args:
-        hits: See `clustered_wilson`.
-        trials: See there.
+    and Methodology 3, 2015, doi:10.1093/jssam/smv024. Hits and trials are those of
+    `clustered_wilson`.
 
     Returns:
         The number of images if each is tested once, or if all runs are right, or all

@@ -20,10 +20,7 @@ def spread(scores: pd.DataFrame) -> dict[str, float]:
 
 
 def pooled(folds: list[pd.DataFrame]) -> pd.DataFrame:
-    """All images of a cross-validation, each tested by the fold that left it out.
-
-    Args:
-        folds: The predictions table of each fold.
+    """Join the predictions tables of folds, each of which tested what it left out.
 
     Returns:
         One predictions table. Probabilities of a class that a fold did not know are 0.
