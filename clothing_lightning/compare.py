@@ -66,7 +66,11 @@ def _compare(words: list[str]) -> int:
     runs, unread = reading.read_runs(stored)
     remarks = left_out + unread
     if not runs:
-        raise _nothing_to_compare(options, remarks)
+        why = " ".join(remarks) or "Comparisons have no predictions of their own."
+        raise RunError(
+            f"{' '.join(options.experiment or options.runs)}: nothing that can be "
+            f"compared. {why}"
+        )
     timed_on = ""
     if options.latency:
         from clothing_lightning.cli.malloc import keep_freed_memory
@@ -99,14 +103,6 @@ def _compare(words: list[str]) -> int:
         files.log_comparison(compared, stored, folder, name, command)
     sys.stdout.write(f"page      {folder / files.PAGE}\n")
     return 0
-
-
-def _nothing_to_compare(options: argparse.Namespace, remarks: list[str]) -> RunError:
-    why = " ".join(remarks) or "Comparisons have no predictions of their own."
-    return RunError(
-        f"{' '.join(options.experiment or options.runs)}: nothing that can be "
-        f"compared. {why}"
-    )
 
 
 def _parser() -> CommandParser:

@@ -49,18 +49,18 @@ class StorageError(UserError, OSError):
     """Results cannot be written: no space, no permission."""
 
 
+def causes(err: BaseException | None) -> list[BaseException]:
+    """An exception and what it was raised from, the innermost last."""
+    chain: list[BaseException] = []  # `raise err from err` makes it a circle
+    while err is not None and not any(err is earlier for earlier in chain):
+        chain.append(err)
+        err = err.__cause__ or err.__context__
+    return chain
+
+
 def user_error_behind(err: BaseException | None) -> UserError | None:
-    """Find the user's mistake that an exception was raised from.
+    """The nearest mistake of the user that an exception was raised from.
 
     jsonargparse wraps what constructors raise, more than once.
-
-    Returns:
-        The nearest `UserError` in the chain of causes, or None.
     """
-    seen: list[BaseException] = []  # `raise err from err` makes a chain a circle
-    while err is not None and not any(err is earlier for earlier in seen):
-        if isinstance(err, UserError):
-            return err
-        seen.append(err)
-        err = err.__cause__ or err.__context__
-    return None
+    return next((each for each in causes(err) if isinstance(each, UserError)), None)

@@ -29,14 +29,7 @@ interrupted.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: Words after the command's name; by default those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on these words, else the process's; return the exit code."""
     return run_command(argv, _parser().format_help(), _export)
 
 

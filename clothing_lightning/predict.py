@@ -116,13 +116,7 @@ def _predict(words: list[str]) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what could not be done before the work begins.
-
-    Raises:
-        ConfigError: If a word is missing or out of range.
-        DatasetNotFoundError: If an image or folder is not there.
-        StorageError: If a result could not be written, or something is there already.
-    """
+    """Refuse what could not be done before the work begins."""
     if len(options.words) < 2:
         raise ConfigError("name the run, and then images or folders. --help shows how.")
     if options.top < 1:

@@ -99,22 +99,14 @@ def log_comparison(
     """
     ids = {run.run_id for model in compared.models for run in model.runs}
     runs = [run for run in stored if run.run_id in ids]
-    writer = RunWriter(
-        runs[0].experiment,
-        f"comparison of {name}",
-        # A tag holds 8,000 characters: 240 ids.
-        tags={
-            COMPARES_TAG: " ".join(run.run_id for run in runs)[:7900],
-            "command": command[:7900],
-        },
-    )
-    try:
+    # A tag holds 8,000 characters: 240 ids.
+    tags = {
+        COMPARES_TAG: " ".join(run.run_id for run in runs)[:7900],
+        "command": command[:7900],
+    }
+    with RunWriter(runs[0].experiment, f"comparison of {name}", tags=tags) as writer:
         kept = writer.folder / "comparison"
         kept.mkdir(parents=True, exist_ok=True)
         for file in (PAGE, TEXT, RANKING, PAIRS):
             shutil.copy(folder / file, kept)
         writer.publish(kept)
-        writer.finish("FINISHED")
-    except BaseException as err:
-        writer.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
-        raise

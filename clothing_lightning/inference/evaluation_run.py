@@ -102,14 +102,10 @@ def evaluate(request: Request, data: PhotoDataModule | None) -> None:
     title = run.name if run else model.description.run_name
     title += f", {images.split} again" if images.from_run else f" on {images.name}"
     experiment = request.experiment or images.name
-    writer = RunWriter(experiment, request.name or title, tags=_tags(evaluation))
-    try:
+    tags = _tags(evaluation)
+    with RunWriter(experiment, request.name or title, tags=tags) as writer:
         writer.log_params(_params(evaluation, checkpoint))
         _record(writer, evaluation, request.command)
-    except BaseException as err:
-        writer.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
-        raise
-    writer.finish("FINISHED")
     _show(evaluation)
     say(f"run       {writer.name}  {writer.run_id}")
     say(f"files     {writer.folder}")

@@ -2,18 +2,15 @@
 
 import re
 
-_REPEAT = re.compile(
-    r"[\s,_-]*(?:split[\s_-]?)?(?:seed|fold)[\s_-]?\d+(?: of \d+)?$", re.IGNORECASE
+_REPEATS = re.compile(
+    r"(?<=.)(?:[\s,_-]*(?:split[\s_-]?)?(?:seed|fold)[\s_-]?\d+(?: of \d+)?)+$",
+    re.IGNORECASE,
 )
 
 
 def without_repeat(name: str) -> str:
-    """Name of a run without the seed or fold at its end."""
-    while shorter := _REPEAT.sub("", name):
-        if shorter == name:
-            break
-        name = shorter
-    return name
+    """Name of a run without the seed or fold at its end, unless that is all of it."""
+    return _REPEATS.sub("", name)
 
 
 def name_and_id(name: str, run_id: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 from uuid import uuid4
 
 from clothing_lightning.errors import StorageError
@@ -32,8 +32,13 @@ MAX_PARAM_CHARACTERS = 6000  # of MLflow's stores
 PARAMS_PER_CALL = 100  # of MLflow's stores
 
 
+def status_after(err: BaseException) -> Status:
+    """The status of a run that an exception ends."""
+    return "KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED"
+
+
 class RunWriter:
-    """A run that is being written.
+    """A run that is being written; the end of a ``with`` block ends it.
 
     Attributes:
         run_id: The id that MLflow gave the run.
@@ -73,7 +78,13 @@ class RunWriter:
                 self.client.update_run(run_id, status="RUNNING")
                 run = self.client.get_run(run_id)
             self._results = dict(run.data.metrics)
-            self._logged = self._last_steps() if self._continued else {}
+            history = self.client.get_metric_history
+            # The last step of each metric, so that a continued run doubles none.
+            self._logged = {
+                key: max(point.step for point in history(self.run_id, key))
+                for key in self._results
+                if not key.startswith("system/")
+            }
         self.name = run.info.run_name or name
         local = local_path(run.info.artifact_uri)
         self._upload = local is None
@@ -104,16 +115,6 @@ class RunWriter:
                         dst_path=str(self.folder),
                         tracking_uri=self.uri,
                     )
-
-    def _last_steps(self) -> dict[str, int]:
-        """Last step of each metric, so that a continued run doubles none."""
-        metrics = self.client.get_run(self.run_id).data.metrics
-        history = self.client.get_metric_history
-        return {
-            key: max(point.step for point in history(self.run_id, key))
-            for key in metrics
-            if not key.startswith("system/")
-        }
 
     def _watch_system(self) -> Any:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -168,16 +169,8 @@ class RunWriter:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics, leaving out points that a continued run already has."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        points = [
-            Metric(key, float(value), now, step)
-            for key, value in metrics.items()
-            if step > self._logged.get(key, -1)
-        ]
-        if points:
-            self.queue(lambda: self.client.log_batch(self.run_id, metrics=points))
+        logged = self._logged
+        self._log({k: v for k, v in metrics.items() if step > logged.get(k, -1)}, step)
 
     def log_results(self, metrics: Mapping[str, float]) -> None:
         """Log metrics of which a run has one value.
@@ -185,14 +178,14 @@ class RunWriter:
         They stand at step 0, where the UI draws bars that compare runs instead of a
         curve of one point. In a continued run a new value takes the place of the old.
         """
+        before = self._results
+        self._log({k: v for k, v in metrics.items() if before.get(k) != float(v)}, 0)
+
+    def _log(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        points = [
-            Metric(key, float(value), now, 0)
-            for key, value in metrics.items()
-            if self._results.get(key) != float(value)
-        ]
+        points = [Metric(key, float(v), now, step) for key, v in metrics.items()]
         if points:
             self.queue(lambda: self.client.log_batch(self.run_id, metrics=points))
 
@@ -293,17 +286,13 @@ class RunWriter:
         """Make a file or folder below `folder` an artifact; nothing to do if local."""
         if not self._upload:
             return
-        if path.is_dir():
-            target = path.relative_to(self.folder).as_posix()
-            self.queue(
-                lambda: self.client.log_artifacts(self.run_id, str(path), target)
-            )
-        else:
-            parent = path.parent.relative_to(self.folder).as_posix()
-            target_folder = None if parent == "." else parent
-            self.queue(
-                lambda: self.client.log_artifact(self.run_id, path, target_folder)
-            )
+        folder = path if path.is_dir() else path.parent
+        upload = (
+            self.client.log_artifacts if path.is_dir() else self.client.log_artifact
+        )
+        # MLflow calls the topmost folder None.
+        target = "/".join(folder.relative_to(self.folder).parts) or None
+        self.queue(lambda: upload(self.run_id, str(path), target))
 
     def flush(self) -> None:
         """Wait until everything queued is written.
@@ -314,6 +303,14 @@ class RunWriter:
         while self._queue:
             self._queue[-1].exception()
             self._raise_failed()
+
+    def __enter__(self) -> Self:
+        """Begin a ``with`` block."""
+        return self
+
+    def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
+        """End the run: ``FINISHED``, or what an exception makes of it."""
+        self.finish("FINISHED" if err is None else status_after(err))
 
     def finish(self, status: Status) -> None:
         """End the run; its artifacts are published by then.

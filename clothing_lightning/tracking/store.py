@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse, urlsplit
 from filelock import FileLock
 
 from clothing_lightning.data.locations import cache_folder
-from clothing_lightning.errors import RunError, StorageError
+from clothing_lightning.errors import RunError, StorageError, causes
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -174,12 +174,8 @@ def _one_at_a_time() -> Iterator[None]:
 
 def first_line(err: BaseException) -> str:
     """What was behind an error, on one line of at most 200 characters, no password."""
-    seen = [err]  # `raise err from err` makes a chain a circle
-    while inner := err.__cause__ or err.__context__:
-        if any(inner is earlier for earlier in seen):
-            break
-        seen.append(err := inner)
-    line = (str(err).strip() or type(err).__name__).splitlines()[0]
+    innermost = causes(err)[-1]
+    line = (str(innermost).strip() or type(innermost).__name__).splitlines()[0]
     return line.replace(tracking_uri(), shown_uri())[:200]
 
 

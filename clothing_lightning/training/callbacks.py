@@ -21,7 +21,6 @@ from clothing_lightning.reports.style import pixels
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.training.network_report import keep_first_field
 
-Outputs = dict[str, torch.Tensor]
 EPOCH_S = "train/epoch_s"
 
 
@@ -49,7 +48,7 @@ class RecordPredictions(Callback):
         """
         self.best = best
         self.stage = "test"
-        self._seen: list[Outputs] = []
+        self._seen: list[dict[str, torch.Tensor]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a checkpoint at once, so that a run can be continued from anywhere."""
@@ -80,19 +79,17 @@ class RecordPredictions(Callback):
             self.run.log_metrics({EPOCH_S: took}, trainer.current_epoch)
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *args: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         """Keep the predictions of a batch."""
-        self._keep(outputs)
-
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *args: Any
-    ) -> None:
-        """Keep the predictions of a batch."""
-        self._keep(outputs)
-
-    def _keep(self, outputs: Outputs) -> None:
         self._seen.append({key: value.cpu() for key, value in outputs.items()})
+
+    on_test_batch_end = on_validation_batch_end
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the predictions if they are the best so far, and draw them."""

@@ -1,11 +1,18 @@
 """What a training is made of."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.models.classifier import ClothingClassifier
+
+NOT_PARAMS = ("run", "checkpoint.dirpath", "config")
 
 
 @dataclass(frozen=True)
@@ -51,3 +58,32 @@ class Experiment:
     checkpoint: ModelCheckpoint
     test_last: bool = False
     show_progress: bool = True
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The configuration as names and values that fit MLflow's table."""
+        return flat_parameters(yaml.safe_load(self.config))
+
+
+def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten a configuration into names and values that fit MLflow's table.
+
+    ``data.init_args.batch_size`` becomes ``data.batch_size``, a class path the value of
+    its own key, a list one value; unset options are left out.
+    """
+    flat: dict[str, str] = {}
+
+    def add(key: str, value: Any) -> None:
+        if isinstance(value, Mapping) and "class_path" in value:
+            flat[key] = str(value["class_path"]).rpartition(".")[2]
+            value = value.get("init_args") or {}
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                add(f"{key}.{name}" if key else str(name), inner)
+        elif isinstance(value, list):
+            flat[key] = json.dumps(value, ensure_ascii=False)
+        elif value is not None:
+            flat[key] = str(value)
+
+    add("", {k: v for k, v in config.items() if k not in NOT_PARAMS})
+    return {k: v for k, v in flat.items() if k not in NOT_PARAMS}

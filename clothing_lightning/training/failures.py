@@ -28,12 +28,15 @@ def explained(
     Returns:
         A `UserError`, or ``err`` itself if it is a fault of ours.
     """
-    text = str(err).strip()
-    if isinstance(err, MisconfigurationException):
+    text, modules = str(err).strip(), _modules(err)
+    # Lightning and the optimizers raise a ValueError of settings.
+    of_settings = modules[-1].startswith(("lightning.", "torch.optim."))
+    if isinstance(err, MisconfigurationException) or (
+        isinstance(err, ValueError) and of_settings
+    ):
         return ConfigError(f"the experiment does not hold: {text}")
-    if isinstance(err, ValueError) and _refused_by_a_library(err):
-        return ConfigError(f"the experiment does not hold: {text}")
-    if isinstance(err, AssertionError) and _goes_through("timm.", err):
+    through_timm = any(name.startswith("timm.") for name in modules)
+    if isinstance(err, AssertionError) and through_timm:
         size = experiment.data.preprocessing.image_size
         return ConfigError(
             f"model.init_args.backbone: {experiment.model.backbone} does not take "
@@ -61,15 +64,6 @@ def cannot_save(run: RunWriter, err: BaseException) -> StorageError:
         "is kept. Free some space or change the permissions; if there is a checkpoint, "
         f"continue with --resume {run.run_id[:8]}."
     )
-
-
-def _refused_by_a_library(err: ValueError) -> bool:
-    """Whether Lightning or an optimizer raised it, as they do of settings."""
-    return _modules(err)[-1].startswith(("lightning.", "torch.optim."))
-
-
-def _goes_through(package: str, err: BaseException) -> bool:
-    return any(name.startswith(package) for name in _modules(err))
 
 
 def _modules(err: BaseException) -> list[str]:

@@ -28,9 +28,9 @@ from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.metrics.registry import columns
 from clothing_lightning.metrics.repeats import pooled, spread
 from clothing_lightning.reports.classification import write_classification_report
-from clothing_lightning.tracking.groups import end_group
 from clothing_lightning.tracking.read import StoredRun, children
-from clothing_lightning.tracking.run import RunWriter, Status
+from clothing_lightning.tracking.run import RunWriter
+from clothing_lightning.tracking.store import client, tracking_uri
 from clothing_lightning.training.messages import show_run
 from clothing_lightning.training.run_group import (
     VARIABLE,
@@ -135,7 +135,8 @@ def _fit_alone(words: list[str], file: str) -> int:
 def _stop(parent: str | None, code: int) -> None:
     if parent is None:
         return
-    end_group(parent, "KILLED" if code == EXIT_INTERRUPTED else "FAILED")
+    status = "KILLED" if code == EXIT_INTERRUPTED else "FAILED"
+    client(tracking_uri()).set_terminated(parent, status)
     Console().print(
         "Continue with this run and those that are left:\n"
         f"  python -m clothing_lightning.fit --resume {parent[:8]}"
@@ -151,9 +152,7 @@ def _sum_up(parent: str, plan: GroupPlan) -> None:
         for name, run in runs.items()
     }
     scores = pd.DataFrame({name: summary(t) for name, t in tables.items()}).T
-    parent_run = RunWriter("", "", parent)
-    status: Status = "FAILED"
-    try:
+    with RunWriter("", "", parent) as parent_run:
         parent_run.set_tags(_tags_in_common(list(runs.values())))
         parent_run.log_results(spread(scores.add_prefix("test/")))
         reports = parent_run.folder / "reports"
@@ -161,29 +160,17 @@ def _sum_up(parent: str, plan: GroupPlan) -> None:
         scores.to_csv(reports / "runs.csv", index_label="run")
         rows = scores.copy()
         if plan.folds and len(runs) == plan.folds:
-            together = _report_folds(
-                parent_run, next(iter(runs.values())), list(tables.values())
-            )
-            rows.loc["all folds together"] = together
+            one_fold, folds = next(iter(runs.values())), list(tables.values())
+            rows.loc["all folds together"] = _report_folds(parent_run, one_fold, folds)
         parent_run.publish(reports)
-        status = "FINISHED"
-    finally:
-        parent_run.finish(status)
     _show_scores(scores, rows)
     show_run(parent_run)
 
 
 def _tags_in_common(runs: Sequence[StoredRun]) -> dict[str, str]:
     """Tags with the same value in all runs, such as the digest of the test images."""
-    first, *others = (
-        {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}
-        for run in runs
-    )
-    return {
-        key: value
-        for key, value in first.items()
-        if all(tags.get(key) == value for tags in others)
-    }
+    common = set.intersection(*(set(run.tags.items()) for run in runs))
+    return {k: v for k, v in sorted(common) if not k.startswith("mlflow.")}
 
 
 def _report_folds(
@@ -191,13 +178,7 @@ def _report_folds(
 ) -> "pd.Series[float]":
     """Write the reports of all images, each tested by the fold that left it out.
 
-    Args:
-        parent: The run that stands for all.
-        run: One of the folds.
-        folds: The predictions of each fold.
-
-    Returns:
-        The scores of all images together.
+    The manifest is that of ``run``, one of the folds. Gives the scores of all together.
     """
     together = pooled(folds)
     predictions = parent.folder / "predictions"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +67,7 @@ def keep_first_field(
     """Store the effective receptive field that the network has before its training."""
     with _run_goes_on("effective receptive field"):
         field = _field(model, data, report)
-        np.savez_compressed(
-            run.folder / "reports" / START,
-            heat=field.heat,
-            images=field.images,
-            position=field.position,
-            grid=field.grid,
-        )
+        np.savez_compressed(run.folder / "reports" / START, **asdict(field))
 
 
 def draw_fields(

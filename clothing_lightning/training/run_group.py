@@ -5,7 +5,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from clothing_lightning.tracking.groups import member_tags, start_group
+from clothing_lightning.tracking.read import GROUP_TAG, PARENT_TAG
+from clothing_lightning.tracking.store import create_run
 
 VARIABLE = "CLOTHING_RUN_GROUP"  # the environment's, with the path of the file
 VARIATION_TAG = "variation"
@@ -84,10 +85,14 @@ class RunGroup:
             name: The name of the run that stands for all.
 
         Returns:
-            The tags that make a run a member of the group.
+            The tags that make a run a child of that one.
+
+        Raises:
+            StorageError: If the store cannot be written.
         """
         if self.parent is None:
             content = json.dumps({"words": self.words, "digest": self.digest})
-            self.parent = start_group(experiment, name, content)
+            run = create_run(experiment, name, {GROUP_TAG: content})
+            self.parent = str(run.info.run_id)
             self.write()
-        return member_tags(self.parent) | {VARIATION_TAG: self.variation}
+        return {PARENT_TAG: self.parent, VARIATION_TAG: self.variation}

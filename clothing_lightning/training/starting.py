@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
-import yaml
 
 from clothing_lightning import __version__
 from clothing_lightning.data.table import counts, digest, group_overlap
@@ -24,7 +22,7 @@ from clothing_lightning.reports.class_balance import class_counts_figure
 from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.style import save
 from clothing_lightning.tracking.read import StoredRun
-from clothing_lightning.tracking.run import RunWriter
+from clothing_lightning.tracking.run import RunWriter, status_after
 from clothing_lightning.tracking.settings import content_tags, resumed_tags
 from clothing_lightning.training.experiment import Experiment
 from clothing_lightning.training.failures import cannot_save
@@ -32,7 +30,6 @@ from clothing_lightning.training.network_report import describe_network
 from clothing_lightning.training.run_group import RunGroup
 
 OF_THE_OPTIMIZER = ("model.optimizer", "model.layer_decay")
-NOT_PARAMS = ("run", "checkpoint.dirpath", "config")
 
 
 def start_run(
@@ -54,10 +51,9 @@ def start_run(
         DataError: If a run is to be continued with other images.
         ConfigError: If a run is to be continued with another optimizer.
     """
-    parameters = flat_parameters(yaml.safe_load(experiment.config))
     if stored_run is not None:
         _require_same_images(stored_run, experiment.data.split_digest)
-        _require_same_optimizer(stored_run, parameters)
+        _require_same_optimizer(stored_run, experiment.parameters)
         if stored_run.status == "RUNNING":
             warn(
                 f"{stored_run.name} is marked RUNNING. If another process still works "
@@ -74,21 +70,19 @@ def start_run(
         say(f"Run {run.name} ({run.run_id}) in {run.folder}")
         if stored_run is not None:
             return run, None
-        return run, _record_start(run, experiment, device, parameters)
+        return run, _record_start(run, experiment, device)
     except BaseException as err:
-        run.finish("KILLED" if isinstance(err, KeyboardInterrupt) else "FAILED")
+        run.finish(status_after(err))
         if isinstance(err, OSError) and not isinstance(err, UserError):
             raise cannot_save(run, err) from err
         raise
 
 
 def _record_start(
-    run: RunWriter,
-    experiment: Experiment,
-    device: torch.device,
-    parameters: Mapping[str, str],
+    run: RunWriter, experiment: Experiment, device: torch.device
 ) -> NetworkReport | None:
     data, network = experiment.data, experiment.model.network
+    parameters = experiment.parameters
     run.log_params(parameters)
     run.set_tags(tags(data, device) | content_tags(parameters) | experiment.tags)
     state = network.state_dict().values()
@@ -108,7 +102,7 @@ def record_resumption(
     Raises:
         StorageError: If it cannot be written.
     """
-    parameters = flat_parameters(yaml.safe_load(experiment.config))
+    parameters = experiment.parameters
     for key, (before, now) in run.log_params(parameters).items():
         warn(f"Continuing with {key} = {now}; the run began with {before}.")
     run.set_tags(
@@ -146,30 +140,6 @@ def _require_same_images(stored_run: StoredRun, digest_now: str) -> None:
             f"{before}, now {digest_now}). It would be tested on images that it has "
             "learnt from. Restore the data, or start a new run."
         )
-
-
-def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a configuration into names and values that fit MLflow's table.
-
-    ``data.init_args.batch_size`` becomes ``data.batch_size``, a class path the value of
-    its own key, a list one value; unset options are left out.
-    """
-    flat: dict[str, str] = {}
-
-    def add(key: str, value: Any) -> None:
-        if isinstance(value, Mapping) and "class_path" in value:
-            flat[key] = str(value["class_path"]).rpartition(".")[2]
-            value = value.get("init_args") or {}
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                add(f"{key}.{name}" if key else str(name), inner)
-        elif isinstance(value, list):
-            flat[key] = json.dumps(value, ensure_ascii=False)
-        elif value is not None:
-            flat[key] = str(value)
-
-    add("", {k: v for k, v in config.items() if k not in NOT_PARAMS})
-    return {k: v for k, v in flat.items() if k not in NOT_PARAMS}
 
 
 def tags(data: PhotoDataModule, device: torch.device) -> dict[str, str]:
