@@ -41,11 +41,7 @@ class RecordPredictions(Callback):
     started = False
 
     def __init__(self, best: ModelCheckpoint) -> None:
-        """Keep nothing yet.
-
-        Args:
-            best: Chooses the best epoch, whose predictions on validation are stored.
-        """
+        """Keep nothing yet; ``best`` chooses the epoch whose validation is stored."""
         self.best = best
         self.stage = "test"
         self._seen: list[dict[str, torch.Tensor]] = []

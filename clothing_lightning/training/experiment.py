@@ -61,16 +61,15 @@ class Experiment:
 
     @cached_property
     def parameters(self) -> dict[str, str]:
-        """The configuration as names and values that fit MLflow's table."""
-        return flat_parameters(yaml.safe_load(self.config))
+        """The configuration as names and values that fit MLflow's table.
+
+        ``data.init_args.batch_size`` becomes ``data.batch_size``, a class path the
+        value of its own key, a list one value; unset options are left out.
+        """
+        return _flat(yaml.safe_load(self.config))
 
 
-def flat_parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a configuration into names and values that fit MLflow's table.
-
-    ``data.init_args.batch_size`` becomes ``data.batch_size``, a class path the value of
-    its own key, a list one value; unset options are left out.
-    """
+def _flat(config: Mapping[str, Any]) -> dict[str, str]:
     flat: dict[str, str] = {}
 
     def add(key: str, value: Any) -> None:

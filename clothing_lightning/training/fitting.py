@@ -110,13 +110,7 @@ def _last_checkpoint(stored_run: StoredRun | None) -> Path | None:
 def _ended(
     status: Status, recorder: RecordPredictions, stored_run: StoredRun | None
 ) -> Status:
-    """The status of a run; one that could not be continued keeps the one that it had.
-
-    Args:
-        status: How the training ended.
-        recorder: Knows whether it had begun.
-        stored_run: The run as it was before it was continued.
-    """
+    """The status of a run; one that could not be continued keeps that which it had."""
     if stored_run is None or recorder.started or stored_run.status == "RUNNING":
         return status
     return cast("Status", stored_run.status)

@@ -20,11 +20,7 @@ from clothing_lightning.reports.console import say, warn
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.tracking.store import where_to_browse
 
-STAGES = {
-    "val": "val, best",
-    "test": "test, best",
-    "test_last": "test, last",
-}
+STAGES = {"val": "val, best", "test": "test, best", "test_last": "test, last"}
 
 
 class Progress(RichProgressBar):
@@ -63,11 +59,7 @@ def show_data(data: PhotoDataModule) -> None:
 
 
 def show_results(predictions: Mapping[str, pd.DataFrame]) -> None:
-    """Print the scores of each stage.
-
-    Args:
-        predictions: The table of predictions of each stage, such as ``test``.
-    """
+    """Print the scores of each stage, such as ``test``, from its predictions."""
     rows = {s: summary(predictions[s]) for s in STAGES if s in predictions}
     shown = columns("fit", {key for row in rows.values() for key in row})
     table = Table("", "images", *shown.values())
@@ -90,12 +82,7 @@ def show_run(run: RunWriter) -> None:
 
 
 def show_interrupted(run: RunWriter, epoch: int) -> None:
-    """Say what is saved and how to go on.
-
-    Args:
-        run: The run that was interrupted.
-        epoch: The number of the unfinished epoch, from 0.
-    """
+    """Say what is saved and how to go on; the unfinished epoch counts from 0."""
     say(
         f"\nInterrupted in epoch {epoch}. The checkpoint of the last complete epoch is "
         f"saved in {run.folder / 'checkpoints'}; the unfinished epoch will be "

@@ -80,12 +80,8 @@ class RunGroup:
     def join(self, experiment: str, name: str) -> dict[str, str]:
         """Start the run that stands for all, unless an earlier run has done so.
 
-        Args:
-            experiment: The MLflow experiment that the runs belong to.
-            name: The name of the run that stands for all.
-
         Returns:
-            The tags that make a run a child of that one.
+            The tags that make a run of this name and MLflow experiment its child.
 
         Raises:
             StorageError: If the store cannot be written.
