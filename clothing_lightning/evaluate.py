@@ -14,7 +14,8 @@ Tests the best checkpoint of a run. Without further words: on its own test
 split, and says whether the numbers are those that the run has stored, and which
 images are not what they were. With a data set, or the data of an experiment: on
 those images, with the preprocessing of the run. RUN is a run's id, the start of
-it, its name, or the path of a checkpoint, which is tested then.
+it, its name, or the path of a checkpoint or of an exported ONNX file, which is
+tested then.
 
   ... evaluate b4ff3c49
   ... evaluate b4ff3c49 --split val

@@ -16,9 +16,10 @@ from clothing_lightning.wording import counted
 
 DESCRIPTION = """\
 Tells the class of each photo by the best checkpoint of a run. RUN is a run's id,
-the start of it, its name, or the path of a checkpoint. Folders are searched with
-all that is in them, for images by their suffix. The data set that the run was
-trained on need not be there, and nothing is downloaded.
+the start of it, its name, or the path of a checkpoint or of an exported ONNX
+file. Folders are searched with all that is in them, for images by their suffix.
+The data set that the run was trained on need not be there, and nothing is
+downloaded.
 
   ... predict efficientnet_lite0 photo.jpg
   ... predict b4ff3c49 photos/ --top 5 --csv labels.csv
@@ -121,6 +122,11 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("name the run, and then images or folders. --help shows how.")
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}. The least is 1.")
+    if options.explain and options.words[0].endswith(".onnx"):
+        raise ConfigError(
+            f"--explain: '{options.words[0]}' is an ONNX file, which has no gradients. "
+            "Name its run, or its checkpoint."
+        )
     if options.sheet and options.sheet.suffix.lower() != ".png":
         raise ConfigError(f"--sheet: '{options.sheet}' does not end in .png.")
     for word in options.words[1:]:

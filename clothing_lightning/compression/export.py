@@ -20,16 +20,18 @@ from clothing_lightning.compression.usage import usage
 from clothing_lightning.data.table import SPLITS, read_cells
 from clothing_lightning.errors import ConfigError, RunError, StorageError
 from clothing_lightning.inference.checkpoint import (
+    ONNX,
     find_checkpoint,
     read_checkpoint,
     run_of,
 )
 from clothing_lightning.inference.evaluation import ImageSet, images_of_run
 from clothing_lightning.inference.trained_network import TrainedNetwork
-from clothing_lightning.reports.console import say
+from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.model_card import CardFacts, model_card
 from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.tracking.store import shown_uri
+from clothing_lightning.wording import listed
 
 CARD = "README.md"
 FINDINGS = "data/findings.json"
@@ -79,6 +81,10 @@ def export(request: ExportRequest) -> Path:
             f"--to {request.target} writes none. Leave it out, or use --to onnx."
         )
     checkpoint, run = find_checkpoint(request.run)
+    if checkpoint.suffix == ONNX:
+        raise ConfigError(
+            f"{request.run}: is an ONNX file already. Name its run, or its checkpoint."
+        )
     model = read_checkpoint(checkpoint, run, "cpu")
     run = run or run_of(model.description)
     if run is None:
@@ -93,6 +99,9 @@ def export(request: ExportRequest) -> Path:
         root=request.root,
         crops_to_boxes=model.description.crops_to_boxes,
     )
+    if images.unreadable_images:
+        names = listed(list(images.unreadable_images.values()))
+        warn(f"the export is checked without images that cannot be read: {names}.")
     target = FORMATS[request.target]
     if request.with_preprocessing:
         target = onnx_format(with_preprocessing=True)
@@ -111,7 +120,10 @@ def export(request: ExportRequest) -> Path:
             (folder / CARD).write_text(card, encoding="utf-8")
             request.folder.mkdir(exist_ok=True)
             for file in folder.iterdir():
-                shutil.copyfile(file, request.folder / file.name)
+                # A copy has the permissions that new files have here.
+                part = request.folder / f"{file.name}.part"
+                shutil.copyfile(file, part)
+                part.replace(request.folder / file.name)
     except OSError as err:
         if isinstance(err, StorageError):
             raise

@@ -5,8 +5,9 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -95,18 +96,22 @@ def exporting(backbone: str, target: str) -> Iterator[None]:
         ConfigError: If a library is not installed.
         ExportError: If torch cannot export the network.
     """
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
-    levels = [logger.level for logger in loggers]
+    disabled = logging.root.manager.disable
     try:
-        with set_exportable(True), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's exporter about itself
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
+        # What torch's exporters say of themselves, in loggers with levels of their own
+        # and beside them, is of no help to users.
+        with (
+            set_exportable(True),
+            warnings.catch_warnings(),
+            redirect_stderr(StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            logging.disable(logging.CRITICAL)
             yield
     except ImportError as err:
         raise ConfigError(
-            f"--to {target}: {err.name} is not installed. pip install "
-            "'clothing-lightning[export]'"
+            f"--to {target}: {(err.name or 'a library').partition('.')[0]} is not "
+            "installed. pip install 'clothing-lightning[export]'"
         ) from err
     except Exception as err:  # whatever the exporter's stages trip over
         raise ExportError(
@@ -114,8 +119,7 @@ def exporting(backbone: str, target: str) -> Iterator[None]:
             "another format, or another network."
         ) from err
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)
 
 
 def _innermost(err: BaseException) -> str:

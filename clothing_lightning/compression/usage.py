@@ -5,14 +5,16 @@ from clothing_lightning.data.options import LUMA, Preprocessing
 _OPEN_PHOTO = """\
 photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 """
-_RESIZE = """\
-scale = {resized} / min(photo.size)
-size = [round(side * scale) for side in photo.size]
-photo = photo.resize(size, Image.BOX if scale < 1 else Image.BILINEAR)
-left, top = [(side - {size}) // 2 for side in size]
-photo = photo.crop((left, top, left + {size}, top + {size}))
-{normalised}
-"""
+_PREPARE = """\
+grown = [round(side * max(1, {resized} / min(photo.size))) for side in photo.size]
+photo = photo.resize(grown, Image.BILINEAR)
+def shares(length):  # of a line's pixels in the pixels of the shrunk and cut line
+    size = round({resized} * length / min(photo.size))
+    ends = np.linspace(0, length, size + 1) - np.arange(length)[:, None]
+    return (np.diff(ends.clip(0, 1)) * size / length)[:, (size - {px}) // 2:][:, :{px}]
+planes = np.asarray(photo).transpose(2, 0, 1)
+planes = (shares(photo.height).T @ planes @ shares(photo.width)).round() / 255
+{normalised}"""
 _ONNX = """\
 import json
 import numpy as np
@@ -23,9 +25,8 @@ session = onnxruntime.InferenceSession("model.onnx")
 about = json.loads(session.get_modelmeta().custom_metadata_map["clothing_lightning"])
 {photo}{prepare}
 logits = session.run(None, {{"images": images}})[0][0]
-probabilities = np.exp(logits - logits.max())
-probabilities /= probabilities.sum()
-print(about["class_names"][probabilities.argmax()], probabilities.max())
+scores = np.exp(logits - logits.max())
+print(about["class_names"][scores.argmax()], scores.max() / scores.sum())
 """
 _TORCH = """\
 import json
@@ -70,22 +71,20 @@ def usage(
         prepare = "images = np.asarray(photo)[None]"
     else:
         size = preprocessing.image_size
-        prepare = _RESIZE.format(
+        prepare = _PREPARE.format(
             resized=round(size / preprocessing.crop_pct),
-            size=size,
+            px=size,
             normalised=_normalised(preprocessing),
-        ).rstrip()
+        )
     template = _ONNX if target == "onnx" else _TORCH
     return template.format(photo=_OPEN_PHOTO, prepare=prepare)
 
 
 def _normalised(preprocessing: Preprocessing) -> str:
-    pixels = "np.asarray(photo, np.float32)"
-    if len(preprocessing.mean) == 1:
-        weights = ", ".join(f"{weight / sum(LUMA)}" for weight in LUMA)
-        pixels = f"({pixels} @ np.float32([{weights}]))[:, :, None]"
     mean, std = (list(each) for each in (preprocessing.mean, preprocessing.std))
-    return (
-        f"images = ({pixels} / 255 - {mean}) / {std}\n"
-        "images = images.transpose(2, 0, 1)[None].astype(np.float32)"
-    )
+    if len(mean) == 1:
+        luma = [weight / sum(LUMA) for weight in LUMA]
+        gray = f"np.tensordot({luma}, planes, 1)"
+        return f"images = np.float32(({gray} - {mean[0]}) / {std[0]})[None, None]"
+    planes = f"(planes.T - {mean}) / {std}"
+    return f"images = np.float32({planes}).T[None]"

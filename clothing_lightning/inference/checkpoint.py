@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from clothing_lightning.errors import RunError, UserError
+from clothing_lightning.inference.onnx_network import read_onnx
 from clothing_lightning.inference.stored_before_0_2 import (
     describe_old_artifacts,
     describe_old_run,
@@ -29,6 +30,7 @@ from clothing_lightning.tracking.read import (
 )
 
 BEST = "checkpoints/best.ckpt"
+ONNX = ".onnx"
 
 
 def find_checkpoint(reference: str) -> tuple[Path, StoredRun | None]:
@@ -36,7 +38,8 @@ def find_checkpoint(reference: str) -> tuple[Path, StoredRun | None]:
 
     Args:
         reference: The id, the start of it, or the name of a run, whose best checkpoint
-            is found; or the path of a checkpoint, for which no store is asked.
+            is found; or the path of a checkpoint, or of an ONNX file that was exported,
+            for which no store is asked.
 
     Returns:
         The checkpoint, and the run that trained it; None where a path was given.
@@ -44,7 +47,7 @@ def find_checkpoint(reference: str) -> tuple[Path, StoredRun | None]:
     Raises:
         RunError: If there is no such run or checkpoint.
     """
-    if reference.endswith(".ckpt"):
+    if reference.endswith((".ckpt", ONNX)):
         file = Path(reference).expanduser()
         if not file.is_file():
             raise RunError(f"{reference}: there is no such checkpoint.")
@@ -91,16 +94,18 @@ def read_checkpoint(
     """Build the network of a checkpoint.
 
     Args:
-        file: The checkpoint.
+        file: The checkpoint, or an ONNX file that was exported.
         run: The run that trained it. It is asked only for checkpoints from before
             version 0.2; by default it is found by the path of such a checkpoint.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        ConfigError: If there is no such device.
+        ConfigError: If there is no such device, or an ONNX file cannot be run on it.
         RunError: If the file is damaged, of another format or of a newer version, or
             its values do not make a network.
     """
+    if file.suffix == ONNX:
+        return read_onnx(file, device)
     place = select_device(device)
     content = _load(file)
     description = _described(content[KEY], file) if KEY in content else _old(file, run)

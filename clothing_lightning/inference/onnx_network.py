@@ -58,6 +58,22 @@ class OnnxNetwork(nn.Module):
         array = np.ascontiguousarray(images.numpy())
         return torch.from_numpy(self.session.run([OUTPUT], {INPUT: array})[0])
 
+    def require_shapes(self, description: NetworkDescription) -> None:
+        """Hold inputs and outputs against a description.
+
+        Raises:
+            ValueError: If they are others.
+        """
+        size = description.preprocessing.image_size
+        wanted = [
+            [len(description.preprocessing.mean), size, size],
+            [len(description.class_names)],
+        ]
+        ends = self.session.get_inputs() + self.session.get_outputs()
+        shapes = [each.shape[1:] for each in ends]
+        if shapes != wanted:
+            raise ValueError(f"its shapes are {shapes}, and it describes {wanted}")
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return the network itself, since it holds nothing that changes."""
         return self
@@ -98,21 +114,36 @@ def open_session(file: Path, threads: int) -> Any:
         ) from err
 
 
-def read_onnx(file: Path, threads: int | None = None) -> TrainedNetwork:
+def read_onnx(
+    file: Path, device: str = "auto", threads: int | None = None
+) -> TrainedNetwork:
     """Make a network of an ONNX file that `export` or `compress` has written.
 
     Args:
         file: Path of the file.
+        device: ``auto`` or ``cpu``.
         threads: Threads that compute one batch; by default those of torch.
 
     Raises:
-        ConfigError: If ONNX Runtime is not installed.
-        RunError: If the file is damaged or does not describe itself.
+        ConfigError: If ONNX Runtime is not installed, or is to run on another device.
+        RunError: If the file is damaged, does not describe itself, or takes other
+            images than those that are given to networks here.
     """
+    if device not in ("auto", "cpu"):
+        raise ConfigError(
+            f"--device {device}: '{file}' is an ONNX file, which is run on the CPU "
+            "here. Leave it out, or name the run."
+        )
     network = OnnxNetwork(file, threads).eval()
+    if network.metadata.get(PREPROCESSED) == "photos":
+        raise RunError(
+            f"'{file}': prepares photos itself, which is for other software. Name its "
+            "run, or a file that export has written without --with-preprocessing."
+        )
     try:
         values = json.loads(network.metadata[KEY])
         description = NetworkDescription.from_values(values)
+        network.require_shapes(description)
     except (KeyError, ValueError) as err:
         raise RunError(
             f"'{file}': does not describe its network ({err}). Use a file that "

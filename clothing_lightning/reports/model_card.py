@@ -107,9 +107,12 @@ def _text(text: str) -> Markup:
 def _front_matter(facts: CardFacts, scores: Mapping[str, float]) -> str:
     names = ("accuracy", "macro_f1")
     metrics = [{"type": name, "value": round(scores[name], 4)} for name in names]
+    run_name, data = (
+        " ".join(name.split()) for name in (facts.description.run_name, facts.data)
+    )
     result = {
         "task": {"type": "image-classification"},
-        "dataset": {"name": facts.data, "type": "image-classification"},
+        "dataset": {"name": data, "type": "image-classification"},
         "metrics": metrics,
     }
     content: dict[str, Any] = {
@@ -117,9 +120,7 @@ def _front_matter(facts: CardFacts, scores: Mapping[str, float]) -> str:
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "clothing", "clothing_lightning"],
         "metrics": list(names),
-        "model-index": [
-            {"name": facts.description.run_name or "model", "results": [result]}
-        ],
+        "model-index": [{"name": run_name or "model", "results": [result]}],
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
