@@ -3,7 +3,16 @@
 import sys
 from importlib import import_module
 
-COMMANDS = ("fit", "evaluate", "predict", "compare", "analyze", "export", "prepare")
+COMMANDS = (
+    "fit",
+    "evaluate",
+    "predict",
+    "compare",
+    "compress",
+    "analyze",
+    "export",
+    "prepare",
+)
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def images_of_run(
     """
     manifest = _read_manifest(run)
     rows = manifest if split == "all" else manifest[manifest["split"] == split]
-    folder = _root(run, root)
+    folder = image_root(run, root)
     inspection = inspect_images(folder, list(rows["path"]), workers=usable_cores())
     inspection = inspection.set_index(rows["path"])
     hashes = inspection["sha256"].to_numpy()
@@ -129,7 +129,7 @@ def images_of_run(
     return images
 
 
-def _root(run: StoredRun, given: str | None) -> Path:
+def image_root(run: StoredRun, given: str | None) -> Path:
     """Return the folder given, the recorded one, or that of its name in the data."""
     recorded = run.tags.get("image_root")
     before = [Path(recorded)] if recorded else []

@@ -102,10 +102,11 @@ def evaluate(request: Request, data: PhotoDataModule | None) -> None:
     title = run.name if run else model.description.run_name
     title += f", {images.split} again" if images.from_run else f" on {images.name}"
     experiment = request.experiment or images.name
-    tags = _tags(evaluation)
+    tags = evaluation_tags(evaluation)
     with RunWriter(experiment, request.name or title, tags=tags) as writer:
         writer.log_params(_params(evaluation, checkpoint))
-        _record(writer, evaluation, request.command)
+        command = ["python", "-m", "clothing_lightning.evaluate", *request.command]
+        record_evaluation(writer, evaluation, command)
     _show(evaluation)
     say(f"run       {writer.name}  {writer.run_id}")
     say(f"files     {writer.folder}")
@@ -147,7 +148,8 @@ def _params(evaluation: Evaluation, checkpoint: Path) -> dict[str, str]:
     return run.hyperparameters
 
 
-def _tags(evaluation: Evaluation) -> dict[str, str]:
+def evaluation_tags(evaluation: Evaluation) -> dict[str, str]:
+    """Return tags that say what was tested, on which images, and where."""
     run, model, images = evaluation.run, evaluation.model, evaluation.image_set
     preprocessing = asdict(model.preprocessing) | {"boxes": images.crops_to_boxes}
     of_run = {}
@@ -167,11 +169,25 @@ def _tags(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
-def _record(writer: RunWriter, evaluation: Evaluation, command: Sequence[str]) -> None:
-    """Log results and artifacts, in the folders where runs that train have them."""
+def record_evaluation(
+    writer: RunWriter,
+    evaluation: Evaluation,
+    command: Sequence[str],
+    costs: Mapping[str, float] | None = None,
+) -> None:
+    """Log results and artifacts, in the folders where runs that train have them.
+
+    Args:
+        writer: The run that is written.
+        evaluation: What it found.
+        command: Words of the command line that made it.
+        costs: Costs of the network as metrics, which differ from those of the run that
+            trained it.
+    """
     run = evaluation.run
     metrics = run.metrics.items() if run else ()
     cost = {key: value for key, value in metrics if key.startswith("model/")}
+    cost |= costs or {}
     scores = summary(evaluation.predictions)
     writer.log_results(cost | {f"test/{key}": value for key, value in scores.items()})
     folder = writer.folder
@@ -179,11 +195,10 @@ def _record(writer: RunWriter, evaluation: Evaluation, command: Sequence[str]) -
         (folder / name).mkdir(parents=True, exist_ok=True)
     evaluation.predictions.to_parquet(folder / "predictions/test.parquet")
     evaluation.table.to_csv(folder / "data/manifest.csv", index=False)
-    words = ["python", "-m", "clothing_lightning.evaluate", *command]
     mapping = json.dumps(_mapping(evaluation), indent=2, ensure_ascii=False)
     texts = {
         "data/mapping.json": mapping + "\n",
-        "config/command.txt": shlex.join(words) + "\n",
+        "config/command.txt": shlex.join(command) + "\n",
         ARTIFACT: evaluation.model.description.to_json(),
     }
     if run is not None:

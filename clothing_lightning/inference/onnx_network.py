@@ -74,6 +74,11 @@ class OnnxNetwork(nn.Module):
         if shapes != wanted:
             raise ValueError(f"its shapes are {shapes}, and it describes {wanted}")
 
+    @property
+    def pretrained_cfg(self) -> dict[str, Any]:
+        """The shape of its images, ``[C, H, W]``, where timm's networks have it."""
+        return {"input_size": self.session.get_inputs()[0].shape[1:]}
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return the network itself, since it holds nothing that changes."""
         return self

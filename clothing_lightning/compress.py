@@ -1,0 +1,118 @@
+"""Make the network of a run smaller and faster, and test each version again."""
+
+import sys
+from collections.abc import Sequence
+
+from clothing_lightning.cli.command import CommandParser, run_command
+from clothing_lightning.errors import ConfigError
+
+RUNGS = ("float32", "float16", "int8")
+DESCRIPTION = """\
+Writes the best network of a run in float32, float16 and int8 (ONNX), tests each
+on the run's test images, and times them in turns on this CPU. Each is a run of
+its own below that run, which compare ranks as any other. RUN is a run's id, the
+start of it, its name, or a checkpoint's path. Called again, it goes on where
+it was.
+
+  ... compress b4ff3c49
+  ... compress b4ff3c49 --rungs int8 --tolerance 0.005 --budget "10 ms"
+"""
+EPILOG = """\
+int8: ranges of activations come from photos of the training. If more validation
+accuracy is lost than --tolerance, the layers that lose most stay float32.
+
+Exit codes: 0 compressed; 2 something to put right (one message says what), or
+no version keeps to the budget; 130 interrupted.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Words after the command's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    return run_command(argv, _parser().format_help(), _compress)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "compress", "RUN [...]", description=DESCRIPTION, epilog=EPILOG
+    )
+    add = parser.add_argument
+    add(
+        "--rungs",
+        nargs="+",
+        choices=RUNGS,
+        default=RUNGS,
+        metavar="RUNG",
+        help=f"which versions: {', '.join(RUNGS)} (all)",
+    )
+    add(
+        "--calibration-images",
+        type=int,
+        default=128,
+        metavar="N",
+        help="photos of the training that int8's ranges come from (128)",
+    )
+    add(
+        "--calibration-method",
+        choices=("minmax", "entropy", "percentile"),
+        default="minmax",
+        help="how a range follows from them (minmax)",
+    )
+    add(
+        "--tolerance",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="validation accuracy that int8 may lose (0.01)",
+    )
+    add(
+        "--budget",
+        metavar="COST",
+        help="name the best version that keeps to '10 ms', '5 MB' or '100 M MACs'",
+    )
+    add("--root", metavar="FOLDER", help="where the run's own images are now")
+    return parser
+
+
+def _compress(words: list[str]) -> int:
+    if words[0].startswith("-"):
+        raise ConfigError(f"{words[0]}: name the run before the flags.")
+    options = _parser().parse_args(words[1:])
+    from clothing_lightning.cli.malloc import keep_freed_memory
+    from clothing_lightning.cli.third_party_warnings import quiet_libraries
+    from clothing_lightning.compression.budget import Budget, best_within
+    from clothing_lightning.compression.ladder import LadderRequest, climb
+    from clothing_lightning.compression.quantization import Quantization
+    from clothing_lightning.reports.console import say
+    from clothing_lightning.reports.ladder_text import show_ladder
+
+    budget = Budget.parse(options.budget) if options.budget else None
+    quantization = Quantization(
+        options.calibration_method, options.calibration_images, options.tolerance
+    )
+    quiet_libraries()
+    keep_freed_memory()
+    rungs = climb(
+        LadderRequest(
+            run=words[0],
+            rungs=options.rungs,
+            quantization=quantization,
+            root=options.root,
+            command=["python", "-m", "clothing_lightning.compress", *words],
+        )
+    )
+    show_ladder(rungs)
+    if budget:
+        best = best_within(rungs, budget)
+        say(f"Within {budget.text}: {best.name} ({budget.written(best.metrics)}).")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

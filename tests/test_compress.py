@@ -1,0 +1,126 @@
+"""`compress` from its words to its runs, with a tiny run that is really trained."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clothing_lightning import compare, compress
+from clothing_lightning.compression.rungs import LAYERS, MODEL, RUNGS
+from clothing_lightning.tracking.read import StoredRun, children, find_run
+from tests.trained_run import Trained, trained
+
+__all__ = ["trained"]
+
+Captured = pytest.CaptureFixture[str]
+
+
+def rungs_of(run: StoredRun) -> dict[str, list[StoredRun]]:
+    made: dict[str, list[StoredRun]] = {}
+    for child in children(run.run_id):
+        made.setdefault(child.tags["compression"], []).append(child)
+    return made
+
+
+def test_help_names_the_rungs(capsys: Captured) -> None:
+    assert compress.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in RUNGS)
+    assert list(compress.RUNGS) == list(RUNGS)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--budget", "10 s"], "--budget: '10 s' is not understood. Write a number"),
+        (["--tolerance", "2"], "--tolerance is 2.0. It is a share of the validation"),
+        (["--calibration-images", "0"], "--calibration-images is 0. The least is 1"),
+        (["--rungs", "int4"], "--rungs: invalid choice: 'int4'"),
+        ([], "run 'none' is not in "),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    words: list[str], message: str, trained: Trained, capsys: Captured
+) -> None:
+    assert compress.main(["none", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_ladder_that_was_killed_goes_on_where_it_was(
+    trained: Trained, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    words = [trained.run.run_id, "--calibration-images", "8"]
+    with monkeypatch.context() as patch:
+        patch.setitem(RUNGS, "float16", kill)
+        assert compress.main(words) == 130
+    assert [(n, r.status) for n, (r,) in rungs_of(trained.run).items()] == [
+        ("float16", "KILLED"),
+        ("float32", "FINISHED"),
+    ]
+    capsys.readouterr()
+
+    assert compress.main([*words, "--budget", "5 MB"]) == 0
+    shown = capsys.readouterr().out
+    assert "float32: is there" in shown
+    assert "int8: is made" in shown
+    assert "Within 5 MB: " in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    made = rungs_of(trained.run)
+    assert {name: len(each) for name, each in made.items()} == {
+        "float32": 1,
+        "float16": 2,
+        "int8": 1,
+    }
+
+    monkeypatch.setattr(
+        "clothing_lightning.compression.ladder._make",
+        lambda *_: pytest.fail("all rungs are there"),
+    )
+    assert compress.main(words) == 0
+    assert compress.main([*words, "--budget", "0.01 ms"]) == 2
+    assert "no version keeps to '0.01 ms'. The nearest is " in capsys.readouterr().err
+
+    # What the runs hold is asked here, since to make them takes a while.
+    for name, (run, *_) in made.items():
+        assert run.tags["compression.of"] == trained.run.run_id
+        file = run.artifact(MODEL)
+        run = find_run(run.run_id)  # as it is now
+        assert run.metrics["model/size_mb"] == file.stat().st_size / 1e6
+        assert run.metrics["model/macs"] == trained.run.metrics["model/macs"]
+        for cost in ("latency", "latency_batch32"):
+            median, p95 = (run.metrics[f"model/{cost}{end}_ms"] for end in ("", "_p95"))
+            assert 0 < median <= p95
+        predictions = pd.read_parquet(run.artifact("predictions/test.parquet"))
+        stored = trained.stored()
+        pd.testing.assert_series_equal(predictions["path"], stored["path"])
+        classes = list(stored.columns[2:])
+        difference = (predictions[classes] - stored[classes]).abs().to_numpy().max()
+        assert difference < {"float32": 1e-5, "float16": 1e-2, "int8": 0.2}[name]
+    sizes = {
+        name: each[0].artifact(MODEL).stat().st_size for name, each in made.items()
+    }
+    assert sizes["float16"] < 0.6 * sizes["float32"]
+    layers = pd.read_csv(made["int8"][0].artifact(LAYERS))
+    assert {"conv1.0", "fc"} <= set(layers["name"])
+    assert set(layers["precision"]) == {"int8"}
+
+
+@pytest.mark.slow
+def test_compare_ranks_the_rungs_as_models(trained: Trained, tmp_path: Path) -> None:
+    words = [trained.run.run_id, "--calibration-images", "8"]
+    assert compress.main(words) == 0
+    out = f"{tmp_path}/compared"
+    ids = [
+        run.run_id
+        for each in rungs_of(trained.run).values()
+        for run in each
+        if run.status == "FINISHED"
+    ]
+    assert compare.main([trained.run.run_id, *ids, "--no-log", "--out", out]) == 0
+    ranked = pd.read_csv(f"{out}/comparison.csv")
+    assert len(ranked) == 4
+    assert ranked["model"].str.contains("int8").sum() == 1
