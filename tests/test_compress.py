@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from clothing_lightning import compare, compress
-from clothing_lightning.compression.rungs import LAYERS, MODEL, RUNGS
-from clothing_lightning.tracking.read import StoredRun, children, find_run
+from clothing_lightning.compression.rungs import LAYERS, RUNGS
+from clothing_lightning.tracking.read import ONNX_FILE, StoredRun, children, find_run
 from tests.trained_run import Trained, trained
 
 __all__ = ["trained"]
@@ -87,7 +87,7 @@ def test_a_ladder_that_was_killed_goes_on_where_it_was(
     # What the runs hold is asked here, since to make them takes a while.
     for name, (run, *_) in made.items():
         assert run.tags["compression.of"] == trained.run.run_id
-        file = run.artifact(MODEL)
+        file = run.artifact(ONNX_FILE)
         run = find_run(run.run_id)  # as it is now
         assert run.metrics["model/size_mb"] == file.stat().st_size / 1e6
         assert run.metrics["model/macs"] == trained.run.metrics["model/macs"]
@@ -101,7 +101,7 @@ def test_a_ladder_that_was_killed_goes_on_where_it_was(
         difference = (predictions[classes] - stored[classes]).abs().to_numpy().max()
         assert difference < {"float32": 1e-5, "float16": 1e-2, "int8": 0.2}[name]
     sizes = {
-        name: each[0].artifact(MODEL).stat().st_size for name, each in made.items()
+        name: each[0].artifact(ONNX_FILE).stat().st_size for name, each in made.items()
     }
     assert sizes["float16"] < 0.6 * sizes["float32"]
     layers = pd.read_csv(made["int8"][0].artifact(LAYERS))
@@ -120,7 +120,9 @@ def test_compare_ranks_the_rungs_as_models(trained: Trained, tmp_path: Path) -> 
         for run in each
         if run.status == "FINISHED"
     ]
-    assert compare.main([trained.run.run_id, *ids, "--no-log", "--out", out]) == 0
+    words = [trained.run.run_id, *ids, "--no-log", "--latency", "--out", out]
+    assert compare.main(words) == 0
     ranked = pd.read_csv(f"{out}/comparison.csv")
     assert len(ranked) == 4
     assert ranked["model"].str.contains("int8").sum() == 1
+    assert ranked["latency_ms"].nunique() == 4

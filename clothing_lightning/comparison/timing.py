@@ -12,10 +12,11 @@ from clothing_lightning.comparison.costs import COSTS
 from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.errors import RunError, UserError
 from clothing_lightning.inference.checkpoint import describe_run, trained_run
+from clothing_lightning.inference.onnx_network import read_onnx
 from clothing_lightning.inference.trained_network import TrainedNetwork, build_network
 from clothing_lightning.models.devices import select_device
 from clothing_lightning.network_analysis.latency import latency
-from clothing_lightning.tracking.read import StoredRun
+from clothing_lightning.tracking.read import COMPRESSION_TAG, ONNX_FILE, StoredRun
 from clothing_lightning.wording import on_machine
 
 
@@ -24,7 +25,8 @@ def time_networks(
 ) -> tuple[dict[str, float], str, list[str]]:
     """Time the networks of runs in turns, each once, however many runs have it.
 
-    Weights are random, so that runs need no checkpoint.
+    Weights are random, so that runs need no checkpoint; compressed networks are their
+    ONNX files.
 
     Args:
         runs: Runs that have trained a network, or evaluations of such runs.
@@ -40,14 +42,15 @@ def time_networks(
     remarks = []
     for run in runs:
         try:
-            model = _untrained_network(trained_run(run))
+            model = _network(run)
         except UserError as err:
             remarks.append(f"No latency: {err}")
             continue
         side, about = model.preprocessing.image_size, model.description
-        structure = json.dumps(
-            [about.backbone, about.in_chans, len(about.class_names), side]
-        )
+        structure = run.run_id
+        if COMPRESSION_TAG not in run.tags:
+            key = [about.backbone, about.in_chans, len(about.class_names), side]
+            structure = json.dumps(key)
         structure_of[run.run_id] = structure
         networks.setdefault(structure, model.network)
         sizes[structure] = (side, side)
@@ -85,16 +88,26 @@ def with_latencies(
     return timed, machine, remarks
 
 
-def _untrained_network(run: StoredRun) -> TrainedNetwork:
-    """Build the network of a run with random weights.
+def _network(run: StoredRun) -> TrainedNetwork:
+    """Build the network of a run with random weights, or read its ONNX file.
 
     Raises:
         ConfigError: If timm here has no such network.
-        RunError: If what the run has left is damaged.
+        RunError: If what the run has left is damaged, or is an ONNX file where the
+            others are timed on a GPU.
     """
-    description = describe_run(run)
+    device = select_device("auto")
+    if COMPRESSION_TAG in run.tags:
+        if device.type != "cpu":
+            raise RunError(
+                f"run {run.label}: is an ONNX file, which is timed on the CPU, while "
+                f"the others are timed on {device.type}. Hide the GPU "
+                "(CUDA_VISIBLE_DEVICES=) to time all on the CPU."
+            )
+        return read_onnx(run.artifact(ONNX_FILE))
+    description = describe_run(trained_run(run))
     try:
-        return build_network(description, None, select_device("auto"))
+        return build_network(description, None, device)
     except (RuntimeError, TypeError, AttributeError) as err:
         raise RunError(
             f"run {run.name} ({run.run_id[:8]}): its network cannot be built ({err}). "

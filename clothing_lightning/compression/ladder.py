@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from clothing_lightning.compression.quantization import Quantization
-from clothing_lightning.compression.rungs import MODEL, RUNGS, Source
+from clothing_lightning.compression.rungs import RUNGS, Source
 from clothing_lightning.compression.timing import time_files
 from clothing_lightning.errors import RunError
 from clothing_lightning.inference.checkpoint import (
@@ -32,6 +32,8 @@ from clothing_lightning.reports.console import say
 from clothing_lightning.reports.ladder_text import TestedRung
 from clothing_lightning.tracking.read import (
     CHECKPOINT,
+    COMPRESSION_TAG,
+    ONNX_FILE,
     PARENT_TAG,
     StoredRun,
     children,
@@ -40,7 +42,7 @@ from clothing_lightning.tracking.read import (
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.tracking.store import shown_uri
 
-RUNG, OF, SETTINGS = "compression", "compression.of", "compression.settings"
+OF, SETTINGS = "compression.of", "compression.settings"
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def climb(request: LadderRequest) -> list[TestedRung]:
             root=request.root,
             crops_to_boxes=model.description.crops_to_boxes,
         )
-        float32 = finished["float32"].artifact(MODEL) if finished else Path()
+        float32 = finished["float32"].artifact(ONNX_FILE) if finished else Path()
         with TemporaryDirectory() as folder:
             source = Source(
                 model, run, request.root, request.quantization, float32, Path(folder)
@@ -126,7 +128,7 @@ def _finished(run: StoredRun, quantization: Quantization) -> dict[str, StoredRun
     """Return the rungs that have been made with these settings, by their names."""
     made = {}
     for child in reversed(children(run.run_id)):
-        name = child.tags.get(RUNG, "")
+        name = child.tags.get(COMPRESSION_TAG, "")
         if (
             name in RUNGS
             and child.status == "FINISHED"
@@ -142,7 +144,7 @@ def _make(
     """Make a rung and test it, as a child of the run."""
     run = source.run
     tags = {
-        RUNG: name,
+        COMPRESSION_TAG: name,
         OF: run.run_id,
         SETTINGS: _settings(name, source.quantization),
         PARENT_TAG: run.run_id,
@@ -153,7 +155,7 @@ def _make(
         for below in ("export", "reports", "config"):
             (writer.folder / below).mkdir(parents=True, exist_ok=True)
         RUNGS[name](source, writer.folder)
-        file = writer.folder / MODEL
+        file = writer.folder / ONNX_FILE
         evaluation = evaluate_on(
             read_onnx(file), run, images, label_map={}, keep_trained=True, batch_size=32
         )
@@ -167,7 +169,7 @@ def _make(
 
 def _time(rungs: Mapping[str, StoredRun], model: TrainedNetwork) -> None:
     """Time the files of all rungs in turns, and log what each takes."""
-    files = {name: run.artifact(MODEL) for name, run in rungs.items()}
+    files = {name: run.artifact(ONNX_FILE) for name, run in rungs.items()}
     for name, costs in time_files(files, model).items():
         run = rungs[name]
         with RunWriter(run.experiment, run.name, run.run_id) as writer:

@@ -12,9 +12,8 @@ from clothing_lightning.compression.onnx_export import export_onnx, exporting
 from clothing_lightning.compression.photo_sample import PhotoSample, sample_photos
 from clothing_lightning.compression.quantization import Quantization, quantize
 from clothing_lightning.inference.trained_network import TrainedNetwork
-from clothing_lightning.tracking.read import StoredRun
+from clothing_lightning.tracking.read import ONNX_FILE, StoredRun
 
-MODEL = "export/model.onnx"
 LAYERS = "reports/layers.csv"
 _VAL_PHOTOS = 512
 
@@ -54,7 +53,7 @@ class Source:
 
 
 def _float32(source: Source, folder: Path) -> None:
-    export_onnx(source.model, folder / MODEL)
+    export_onnx(source.model, folder / ONNX_FILE)
 
 
 def _float16(source: Source, folder: Path) -> None:
@@ -64,14 +63,14 @@ def _float16(source: Source, folder: Path) -> None:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         half = convert_float_to_float16(onnx.load(source.float32), keep_io_types=True)
-        onnx.save(half, folder / MODEL)
+        onnx.save(half, folder / ONNX_FILE)
 
 
 def _int8(source: Source, folder: Path) -> None:
     with exporting(source.model.description.backbone, "int8"):
         made = quantize(
             source.float32,
-            folder / MODEL,
+            folder / ONNX_FILE,
             source.folder,
             source.quantization,
             source.train,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 GROUP_TAG = "series"  # the name that stored runs have
 EVALUATES_TAG = "evaluates"  # of a run that tests the network of another
 COMPARES_TAG = "compares"  # of a run that keeps a comparison of others
+COMPRESSION_TAG = "compression"  # of a run that tests a smaller version of a network
+ONNX_FILE = "export/model.onnx"  # artifact of such a run
 CHECKPOINT = "checkpoint"  # parameter of a run that tests another than the best one
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's, of a run that belongs to a group
 
