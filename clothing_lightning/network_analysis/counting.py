@@ -4,7 +4,6 @@ A MAC is one multiplication whose product is added to a sum; 2 FLOPs. Other FLOP
 counted by a convention, stated at `other_flops`.
 """
 
-from collections.abc import Callable
 from math import prod
 
 from clothing_lightning.network_analysis.propagation.call import (
@@ -17,25 +16,12 @@ from clothing_lightning.network_analysis.propagation.call import (
     pooled_dims,
 )
 
-Count = Callable[[Call], int]
-
-
-def macs(name: str) -> Count | None:
-    """How to count the MACs of an operation; None if it has none."""
-    return _MACS.get(name)
-
 
 def _convolution(call: Call) -> int:
-    weight = call["weight"]
-    # Each weight is used at every output position; of a transposed one, input position.
-    shape = call["input"].shape if is_transposed(call) else call.shape
-    spatial = weight.ndim - 2
-    return int(prod(shape[-spatial:]) * _batch(call, spatial) * weight.numel())
-
-
-def _batch(call: Call, spatial: int) -> int:
-    shape = call.output.shape
-    return int(shape[0]) if len(shape) == spatial + 2 else 1
+    # Each output entry is a sum of one filter; each input entry, if it is transposed,
+    # is spread by one.
+    entries = call["input"] if is_transposed(call) else call.result
+    return int(entries.numel() * prod(call["weight"].shape[1:]))
 
 
 def _linear(call: Call) -> int:
@@ -58,7 +44,8 @@ def _recurrent(call: Call) -> int:
     return int(steps * sum(p.numel() for p in call["params"] if p.ndim == 2))
 
 
-_MACS: dict[str, Count] = {
+# How to count the MACs of an operation, by its name; others have none.
+MACS = {
     **dict.fromkeys(CONVOLUTIONS, _convolution),
     "linear": _linear,
     **dict.fromkeys(["mm", "bmm", "matmul", "addmm", "baddbmm"], _product),
@@ -87,7 +74,7 @@ def other_flops(call: Call, is_elementwise: bool) -> int:
     division).
     """
     entries = int(call.result.numel())
-    if call.name in _MACS:
+    if call.name in MACS:
         biased = call.get("bias") is not None or call.name in ("addmm", "baddbmm")
         return entries if biased else 0
     if call.name in _PER_ENTRY:

@@ -20,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from clothing_lightning.network_analysis.text import times
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectiveField:
@@ -112,8 +114,8 @@ def effective_field(
         for batch in batches:
             if count and batch.shape[-2:] != total.shape:
                 raise ValueError(
-                    f"images: some are {_by(total.shape)} pixels, others "
-                    f"{_by(batch.shape[-2:])}. Bring them to one size."
+                    f"images: some are {times(total.shape)} pixels, others "
+                    f"{times(batch.shape[-2:])}. Bring them to one size."
                 )
             gradient, grid = _central_gradient(network, read, batch, signs)
             heat = gradient.abs().mean(1).sum(0, dtype=torch.float64).cpu()
@@ -165,8 +167,8 @@ def feature_map(network: nn.Module, features: Tensor, size: torch.Size) -> Tenso
     got = f"are of shape {shape}" if shape else f"are a {type(features).__name__}"
     raise ValueError(
         f"features: those of {type(network).__name__} {got}, which is no map of an "
-        f"image of {_by(size)} pixels. Pass a function that returns (images, channels, "
-        "rows, columns)."
+        f"image of {times(size)} pixels. Pass a function that returns (images, "
+        "channels, rows, columns)."
     )
 
 
@@ -212,7 +214,3 @@ def _channels_last(network: nn.Module, shape: tuple[int, ...]) -> bool:
     if written is not None:
         return bool(written == "NHWC")
     return shape[1] != getattr(network, "num_features", shape[1]) == shape[3]
-
-
-def _by(size: torch.Size) -> str:
-    return " x ".join(map(str, size))

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
-from typing import NamedTuple
+from itertools import chain, groupby
 
 from clothing_lightning.network_analysis.layout import (
     AXES,
-    Atom,
     Dim,
     Field,
-    LayoutError,
     Segment,
     atoms,
     extent,
@@ -18,15 +15,12 @@ from clothing_lightning.network_analysis.layout import (
     plain,
     size,
 )
-from clothing_lightning.network_analysis.windows import Windows, in_turn, joined
-
-
-class Meeting(NamedTuple):
-    """Paths that were joined with their windows out of step."""
-
-    axis: int
-    offset_px: float
-    same_stride: bool
+from clothing_lightning.network_analysis.windows import (
+    LayoutError,
+    Windows,
+    in_turn,
+    joined,
+)
 
 
 def broadcast(field: Field, shape: Sequence[int]) -> Field:
@@ -47,14 +41,15 @@ def broadcast(field: Field, shape: Sequence[int]) -> Field:
 
 
 def merged(
-    fields: Sequence[Field], shape: Sequence[int], meetings: list[Meeting]
+    fields: Sequence[Field], shape: Sequence[int], offsets_px: list[float]
 ) -> Field:
     """What elementwise operations with broadcasting see: the hull.
 
     Args:
         fields: Fields of the operands that have one.
         shape: Shape of the result.
-        meetings: Where to note paths whose windows are out of step.
+        offsets_px: Where to note how far apart the centres of paths are that are out of
+            step; see `windows.joined`.
 
     Raises:
         LayoutError: If operands arrange their positions differently.
@@ -69,24 +64,22 @@ def merged(
         dims.append(_richest(candidates) or plain(shape[place]))
     result = Field(tuple(dims), fields[0].windows)
     for axis in AXES:
-        seen = _windows(axis, fields, result, meetings)
+        seen = _windows(axis, fields, result, offsets_px)
         result = result.with_windows(axis, seen)
     return result
 
 
 def _richest(dims: list[Dim]) -> Dim | None:
-    with_positions = [dim for dim in dims if any(True for _ in atoms(dim))]
-    if not with_positions:
-        return None
-    best = max(with_positions, key=lambda dim: sum(1 for _ in atoms(dim)))
-    for dim in with_positions:
-        if not {atom.axis for atom in atoms(dim)} <= {a.axis for a in atoms(best)}:
-            raise LayoutError("operands arrange their positions differently")
-    return best
+    """The dimension with the most positions; None if no dimension has any."""
+    best = max(dims, key=lambda dim: len(atoms(dim)), default=())
+    axes = {atom.axis for atom in atoms(best)}
+    if any(atom.axis not in axes for dim in dims for atom in atoms(dim)):
+        raise LayoutError("operands arrange their positions differently")
+    return best if axes else None
 
 
 def _windows(
-    axis: int, fields: Sequence[Field], result: Field, meetings: list[Meeting]
+    axis: int, fields: Sequence[Field], result: Field, offsets_px: list[float]
 ) -> Windows:
     """The hull over the operands that have all positions that the result has."""
     positions = sorted(result.positions(axis))
@@ -95,10 +88,9 @@ def _windows(
     operands = whole or moving or fields
     windows = operands[0].windows[axis]
     for other in operands[1:]:
-        meeting = joined(windows, other.windows[axis], extent(positions))
-        windows = meeting.windows
-        if whole and (meeting.offset_px or not meeting.same_stride):
-            meetings.append(Meeting(axis, meeting.offset_px, meeting.same_stride))
+        windows, offset = joined(windows, other.windows[axis], extent(positions))
+        if whole and offset:
+            offsets_px.append(offset)
     return windows
 
 
@@ -106,7 +98,7 @@ def concatenated(
     fields: Sequence[Field | None],
     shapes: Sequence[Sequence[int]],
     index: int,
-    meetings: list[Meeting],
+    offsets_px: list[float],
 ) -> Field:
     """Tensors one after the other along a dimension.
 
@@ -114,7 +106,7 @@ def concatenated(
         fields: Fields of the tensors; None for those that do not depend on the image.
         shapes: Shapes of all tensors.
         index: The dimension along which they are joined.
-        meetings: Where to note paths whose windows are out of step.
+        offsets_px: Where to note paths that are out of step, as in `merged`.
     """
     known = [field for field in fields if field is not None]
     parts = [
@@ -124,24 +116,21 @@ def concatenated(
     shape = [max(entries) for entries in zip(*shapes, strict=True)]
     shape[index] = 1
     open_ends = [field.with_dim(index, plain(1)) for field in known]
-    result = merged(open_ends, shape, meetings)
-    axes = {axis for axis in AXES for part in parts if part == line(size(part), axis)}
-    if len(axes) == 1 and all(part == line(size(part), *axes) for part in parts):
-        (axis,) = axes
-        counts = [size(part) for part in parts]
-        bounds = zip([field.windows[axis] for field in known], counts, strict=True)
-        result = result.with_windows(axis, in_turn(list(bounds)))
-        return result.with_dim(index, line(sum(counts), axis))
+    result = merged(open_ends, shape, offsets_px)
+    counts = [size(part) for part in parts]
+    for axis in AXES:
+        if parts == [line(count, axis) for count in counts]:
+            windows = [field.windows[axis] for field in known]
+            seen = in_turn(list(zip(windows, counts, strict=True)))
+            result = result.with_windows(axis, seen)
+            return result.with_dim(index, line(sum(counts), axis))
     return result.with_dim(index, _joined_segments(chain.from_iterable(parts)))
 
 
 def _joined_segments(segments: Iterable[Segment]) -> Dim:
+    """Segments in their order, of which neighbours without positions become one."""
     result: list[Segment] = []
-    for segment in segments:
-        free = all(atom.axis is None for atom in segment)
-        if free and result and all(atom.axis is None for atom in result[-1]):
-            entries = size((result[-1],)) + size((segment,))
-            result[-1] = (Atom(entries),)
-        else:
-            result.append(segment)
+    for indexing, run in groupby(segments, lambda segment: bool(atoms((segment,)))):
+        neighbours = tuple(run)
+        result += neighbours if indexing else plain(size(neighbours))
     return tuple(result)

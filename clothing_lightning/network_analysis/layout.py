@@ -7,20 +7,14 @@ windows of 7, the height is one atom with weight 7 (which window) and one with w
 class token before them makes that dimension two segments, one after the other.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import chain
 from math import prod
 from typing import NamedTuple
 
-from clothing_lightning.network_analysis.windows import SAME, Windows
+from clothing_lightning.network_analysis.windows import SAME, LayoutError, Windows
 
 AXES = (0, 1)  # height and width
-
-
-class LayoutError(Exception):
-    """The positions cannot be followed through an operation."""
 
 
 class Atom(NamedTuple):
@@ -63,11 +57,8 @@ class Field:
 
     def positions(self, axis: int) -> list[Atom]:
         """The atoms that index positions along an axis."""
-        indexing = [
-            atom
-            for atom in chain.from_iterable(map(atoms, self.dims))
-            if atom.axis == axis and not atom.key
-        ]
+        every = [atom for dim in self.dims for atom in atoms(dim)]
+        indexing = [atom for atom in every if atom.axis == axis and not atom.key]
         return [atom for atom in indexing if atom.size > 1] or indexing[:1]
 
     @property
@@ -119,9 +110,9 @@ def extent(indexing: Iterable[Atom]) -> int:
     return sum((atom.size - 1) * atom.weight for atom in indexing) + 1
 
 
-def atoms(dim: Dim) -> Iterator[Atom]:
+def atoms(dim: Dim) -> list[Atom]:
     """The atoms of a dimension that index positions."""
-    return (atom for segment in dim for atom in segment if atom.axis is not None)
+    return [atom for segment in dim for atom in segment if atom.axis is not None]
 
 
 def position_atom(dim: Dim) -> Atom | None:
@@ -130,7 +121,7 @@ def position_atom(dim: Dim) -> Atom | None:
     Raises:
         LayoutError: If there are positions of another arrangement.
     """
-    indexing = list(atoms(dim))
+    indexing = atoms(dim)
     if not indexing:
         return None
     if len(dim) == 1:
@@ -149,30 +140,25 @@ def normalised(field: Field) -> Field:
     for axis in field.axes:
         (atom, *others) = field.positions(axis)
         if atom.size > 1:
-            field = mapped(field, partial(_without_single_entries, axis))
+            field = mapped(field, axis, lambda each: each if each.size > 1 else None)
         if not others and atom.weight != 1:
             field = field.see(axis, Windows((0,), (0,), atom.weight))
-            field = mapped(field, partial(_exchanged, atom, atom._replace(weight=1)))
+            field = mapped(field, axis, _side_by_side)
     return field
 
 
-def _without_single_entries(axis: int, atom: Atom) -> Atom | None:
-    return atom if atom.axis != axis or atom.size > 1 else None
+def _side_by_side(atom: Atom) -> Atom:
+    return atom if atom.key else atom._replace(weight=1)
 
 
-def _exchanged(old: Atom, new: Atom, atom: Atom) -> Atom:
-    return new if atom == old else atom
+def mapped(field: Field, axis: int, change: Callable[[Atom], Atom | None]) -> Field:
+    """Change or remove the atoms of an axis."""
 
+    def changed(segment: Segment) -> Segment:
+        new = (change(atom) if atom.axis == axis else atom for atom in segment)
+        return tuple(atom for atom in new if atom is not None)
 
-def mapped(field: Field, change: Callable[[Atom], Atom | None]) -> Field:
-    """Change or remove atoms."""
-    dims = tuple(
-        tuple(
-            tuple(new for atom in segment if (new := change(atom)) is not None)
-            for segment in dim
-        )
-        for dim in field.dims
-    )
+    dims = tuple(tuple(map(changed, dim)) for dim in field.dims)
     return replace(field, dims=dims)
 
 
@@ -196,10 +182,10 @@ def contracted(field: Field, indices: Iterable[int]) -> tuple[Field, list[Mixing
     Along an axis that keeps other positions (a sum within windows), each sees what all
     that were summed saw. Along one that keeps none, the windows stay what they were.
     """
-    removed = [field.dims[index] for index in indices]
-    gone = [atom for dim in removed for atom in atoms(dim) if not atom.key]
+    gone: list[Atom] = []
     result = field
     for index in indices:
+        gone += [atom for atom in atoms(field.dims[index]) if not atom.key]
         result = result.with_dim(index, plain(1))
     mixed = []
     for axis in AXES:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from clothing_lightning.network_analysis.joining import Meeting
 from clothing_lightning.network_analysis.layout import Field, Mixing
 
 Shape = tuple[int, ...]
@@ -19,22 +18,23 @@ class Operation:
         name: Name of the operation, such as ``conv2d``.
         macs: Number of multiply-accumulates.
         other_flops: Number of other arithmetic operations.
-        meetings: Paths with windows out of step that it joins.
+        offsets_px: How far apart the centres of paths are that it joins out of step;
+            see `windows.joined`.
         mixings: Positions that it sums over.
+        shape: Shape of its (first) result.
         unknown: Why nobody can say what its result sees; None if that is known.
         seen: What its (first) result sees; None if that is unknown, or nothing.
-        shape: Shape of its (first) result.
     """
 
     layer: str
     name: str
     macs: int
     other_flops: int
-    meetings: list[Meeting]
+    offsets_px: list[float]
     mixings: list[Mixing]
-    unknown: str | None
-    seen: Field | None
     shape: Shape
+    unknown: str | None = None
+    seen: Field | None = None
 
 
 @dataclass

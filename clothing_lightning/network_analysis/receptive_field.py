@@ -40,12 +40,9 @@ class ReceptiveField:
         Returns:
             Top, left, bottom, right; the last two are the first pixels outside.
         """
-        top, left = (
-            index * stride - padding
-            for index, stride, padding in zip(
-                position, self.stride_px, self.padding_px, strict=True
-            )
-        )
+        row, column = position
+        top = row * self.stride_px[0] - self.padding_px[0]
+        left = column * self.stride_px[1] - self.padding_px[1]
         return top, left, top + self.size_px[0], left + self.size_px[1]
 
 
@@ -121,12 +118,11 @@ def field_report(trace: Trace, image_size: tuple[int, int]) -> FieldReport:
             for mixing in operation.mixings
             if _sees_all(mixing, operation.seen, image_size)
         }
-        if not whole:
-            continue
-        axes |= whole
-        global_ops.append(operation.layer or operation.name)
-        if len(axes) == len(AXES) and global_from is None:
-            global_from = global_ops[-1]
+        if whole:
+            axes |= whole
+            global_ops.append(operation.layer or operation.name)
+            if len(axes) == len(AXES):
+                global_from = global_from or global_ops[-1]
     return FieldReport(
         receptive_field(seen) if seen else None,
         seen is not None and all(windows.is_uniform for windows in seen.windows),
@@ -148,11 +144,8 @@ def _sees_all(mixing: Mixing, seen: Field | None, image_size: tuple[int, int]) -
         return mixing.whole
     windows = seen.windows[mixing.axis]
     last = max(extent(seen.positions(mixing.axis)) - mixing.positions, 0)
-    lowest, highest = (
-        windows.at(np.array([last]))[0],
-        windows.at(np.array([mixing.positions - 1]))[1],
-    )
-    return bool(lowest[0] <= 0 and highest[0] >= image_size[mixing.axis] - 1)
+    lowest, highest = windows.at(np.array([last, mixing.positions - 1]))
+    return bool(lowest[0] <= 0 and highest[1] >= image_size[mixing.axis] - 1)
 
 
 def _local(
@@ -168,17 +161,12 @@ def _local(
         }
         if not inside or operation.seen is None:
             continue
-        positions = inside.get(0, 1), inside.get(1, 1)
+        rows, columns = positions = inside.get(0, 1), inside.get(1, 1)
         field = receptive_field(operation.seen)
-        height, width = (
-            (count - 1) * stride + size
-            for count, stride, size in zip(
-                positions, field.stride_px, field.size_px, strict=True
-            )
-        )
-        by_window.setdefault(
-            positions, LocalMixing(operation.layer, positions, (height, width))
-        )
+        top, left, _, _ = field.window((0, 0))
+        _, _, bottom, right = field.window((rows - 1, columns - 1))
+        spanned = LocalMixing(operation.layer, positions, (bottom - top, right - left))
+        by_window.setdefault(positions, spanned)
     return list(by_window.values())
 
 
@@ -192,8 +180,7 @@ def _unknown(operations: list[Operation]) -> list[str]:
 def _misaligned(operations: list[Operation]) -> dict[str, float]:
     worst: dict[str, float] = {}
     for operation in operations:
-        for meeting in operation.meetings:
-            offset = meeting.offset_px if meeting.same_stride else float("inf")
+        if operation.offsets_px:
             layer = operation.layer or operation.name
-            worst[layer] = max(worst.get(layer, 0), offset)
+            worst[layer] = max(worst.get(layer, 0), *operation.offsets_px)
     return worst

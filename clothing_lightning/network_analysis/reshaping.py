@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import prod
 
 from clothing_lightning.network_analysis.layout import (
     Atom,
     Dim,
     Field,
-    LayoutError,
     Mixing,
     Segment,
     atoms,
@@ -15,16 +15,15 @@ from clothing_lightning.network_analysis.layout import (
     line,
     normalised,
     plain,
-    position_atom,
     size,
 )
-from clothing_lightning.network_analysis.windows import Windows, moved_around
+from clothing_lightning.network_analysis.windows import LayoutError, Windows
 
 
 def spread_out(field: Field, index: int) -> Field:
     """Turn position times entry, as after a pixel shuffle, into a line of positions."""
     dim = field.dims[index]
-    if len(dim) != 1 or len(dim[0]) != 2 or list(atoms(dim)) != [dim[0][0]]:
+    if len(dim) != 1 or len(dim[0]) != 2 or atoms(dim) != [dim[0][0]]:
         return field
     atom, inner = dim[0]
     assert atom.axis is not None
@@ -56,7 +55,7 @@ def reshaped(field: Field, shape: Sequence[int]) -> tuple[Field, list[Mixing]]:
     return normalised(replace(field, dims=tuple(dims))), mixed
 
 
-def _fits(field: Field, old: list[int], shape: Sequence[int], new: list[int]) -> bool:
+def _fits(field: Field, old: range, shape: Sequence[int], new: range) -> bool:
     try:
         _divided([field.dims[i] for i in old], [shape[i] for i in new])
     except LayoutError:
@@ -64,30 +63,19 @@ def _fits(field: Field, old: list[int], shape: Sequence[int], new: list[int]) ->
     return True
 
 
-def _groups(
-    old: Sequence[int], new: Sequence[int]
-) -> list[tuple[list[int], list[int]]]:
+def _groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[range, range]]:
     """Old and new dimensions that hold the same entries, as finely as possible."""
-    groups: list[tuple[list[int], list[int]]] = []
+    groups = []
     i, j = len(old), len(new)
     while i or j:
-        mine: list[int] = []
-        theirs: list[int] = []
-        a = b = 1
-        if i:
-            i -= 1
-            mine, a = [i], old[i]
-        if j:
-            j -= 1
-            theirs, b = [j], new[j]
-        while a != b:
-            if a < b:
+        end_i, end_j = i, j
+        i, j = max(i - 1, 0), max(j - 1, 0)
+        while (mine := prod(old[i:end_i])) != (theirs := prod(new[j:end_j])):
+            if mine < theirs:
                 i -= 1
-                mine, a = [i, *mine], a * old[i]
             else:
                 j -= 1
-                theirs, b = [j, *theirs], b * new[j]
-        groups.append((mine, theirs))
+        groups.append((range(i, end_i), range(j, end_j)))
     return groups[::-1]
 
 
@@ -191,12 +179,3 @@ def narrowed(
             raise LayoutError("a slice cuts through rows of positions")
     kept = tuple(_merged(part) for part in parts) or plain(entries)
     return normalised(field.with_dim(index, kept))
-
-
-def rolled(field: Field, index: int, shift: int) -> Field:
-    """A cyclic shift along one dimension."""
-    atom = position_atom(field.dims[index])
-    if atom is None or atom.axis is None:
-        return field
-    turned = moved_around(field.windows[atom.axis], atom.size, shift)
-    return field.with_windows(atom.axis, turned)

@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from clothing_lightning.errors import ConfigError
-from clothing_lightning.network_analysis.counting import macs, other_flops
-from clothing_lightning.network_analysis.layout import Field, LayoutError, image
+from clothing_lightning.network_analysis.counting import MACS, other_flops
+from clothing_lightning.network_analysis.layout import Field, image
 from clothing_lightning.network_analysis.live_memory import LiveMemory, tensors_in
 from clothing_lightning.network_analysis.meta import image_channels, meta_copy
 from clothing_lightning.network_analysis.operations import (
@@ -34,6 +34,7 @@ from clothing_lightning.network_analysis.propagation import (
     elementwise,
     is_elementwise,
 )
+from clothing_lightning.network_analysis.windows import LayoutError
 from clothing_lightning.wording import closest, listed
 
 
@@ -47,23 +48,7 @@ def trace(
 ) -> Trace:
     """Send an image through a copy of a network on the meta device.
 
-    Features are what ``forward_features`` returns, as in timm, or else the last tensor
-    that has positions along height and width.
-
-    Args:
-        network: Any network; it is left as it was.
-        image_size: Height and width in pixels.
-        channels: Channels of the image; see `image_channels` for the default.
-        until: Name of the module that is to be the last; what it returns are the
-            features.
-        append: Function that is given the features and returns a module to send them
-            through; what that returns are the features then. What follows in the
-            network is left out.
-
-    Raises:
-        ConfigError: If there is no such module as ``until``, or nothing says where the
-            features end that ``append`` follows.
-        Exception: Whatever the network raises for this size.
+    `complexity.analyze` describes the arguments, the features and the errors.
     """
     _check_end(network, until, append is not None)
     network = meta_copy(network)
@@ -190,7 +175,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             id(tensor): self.fields[tensor] for tensor in given if tensor in self.fields
         }
         rule = RULES.get(name) or (elementwise if is_elementwise(func) else None)
-        count = macs(name)
+        count = MACS.get(name)
         if rule is None and count is None:
             with self:
                 parts = func.decompose(*args, **kwargs)
@@ -206,10 +191,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name,
             count(call) if count else 0,
             other_flops(call, is_elementwise(func)),
-            call.meetings,
+            call.offsets_px,
             call.mixings,
-            None,
-            None,
             next((tuple(tensor.shape) for tensor in tensors_in([output])), ()),
         )
         if seen:
@@ -234,11 +217,10 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = rule(call)
         except LayoutError as err:
             operation.unknown, result = str(err), None
-        outputs = (
-            call.output if isinstance(call.output, list | tuple) else [call.output]
-        )
-        several = isinstance(result, list | tuple)
-        results = result if several else [result] * len(outputs)
+        several = isinstance(call.output, list | tuple)
+        outputs = call.output if several else [call.output]
+        one = not isinstance(result, list | tuple)
+        results = [result] * len(outputs) if one else result
         for tensor, seen in zip(outputs, results, strict=False):
             if seen is not None:
                 self.fields[tensor] = seen
@@ -248,9 +230,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _arguments(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-    return {
-        argument.name: args[place]
-        if place < len(args)
-        else kwargs.get(argument.name, argument.default_value)
-        for place, argument in enumerate(func._schema.arguments)
-    }
+    schema = func._schema.arguments
+    defaults = {argument.name: argument.default_value for argument in schema}
+    return {**defaults, **dict(zip(defaults, args, strict=False)), **kwargs}

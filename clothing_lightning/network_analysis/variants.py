@@ -8,21 +8,11 @@ from torch import Tensor, nn
 
 from clothing_lightning.errors import ConfigError
 
-LAYERS: dict[str, tuple[type[nn.Module], frozenset[str]]] = {
-    "conv2d": (
-        nn.Conv2d,
-        frozenset(
-            {"out_channels", "kernel_size", "stride", "padding", "dilation", "groups"}
-        ),
-    ),
-    "maxpool2d": (
-        nn.MaxPool2d,
-        frozenset({"kernel_size", "stride", "padding", "dilation", "ceil_mode"}),
-    ),
-    "avgpool2d": (
-        nn.AvgPool2d,
-        frozenset({"kernel_size", "stride", "padding", "ceil_mode"}),
-    ),
+_ALL_TAKE = {"kernel_size", "stride", "padding"}
+LAYERS: dict[str, tuple[type[nn.Module], set[str]]] = {
+    "conv2d": (nn.Conv2d, {*_ALL_TAKE, "dilation", "groups", "out_channels"}),
+    "maxpool2d": (nn.MaxPool2d, {*_ALL_TAKE, "dilation", "ceil_mode"}),
+    "avgpool2d": (nn.AvgPool2d, {*_ALL_TAKE, "ceil_mode"}),
 }
 
 

@@ -12,12 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import gcd, lcm
+from math import ceil, floor, gcd, inf, lcm
 
 import numpy as np
 import numpy.typing as npt
 
 Positions = npt.NDArray[np.int64]
+
+
+class LayoutError(ValueError):
+    """The positions cannot be followed through an operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,10 @@ def spreading(kernel: int, stride: int, padding: int, dilation: int = 1) -> Wind
     """A transposed convolution.
 
     Raises:
-        ValueError: If the kernel leaves gaps, so that some positions see nothing.
+        LayoutError: If the kernel leaves gaps, so that some positions see nothing.
     """
     if dilation != 1 or kernel < stride:
-        raise ValueError("a transposed convolution that leaves gaps")
+        raise LayoutError("a transposed convolution that leaves gaps")
     # Input j reaches the outputs from j * stride - padding on, kernel of them.
     starts = range(padding, padding + stride)
     return patterned(
@@ -96,11 +100,9 @@ def spreading(kernel: int, stride: int, padding: int, dilation: int = 1) -> Wind
 
 def binned(inputs: int, outputs: int) -> Windows:
     """Adaptive pooling: bin ``i`` is ``floor(i n / m)`` to ``ceil((i + 1) n / m)``."""
-    common = gcd(inputs, outputs)
-    period, step = outputs // common, inputs // common
-    first = [i * step // period for i in range(period)]
-    last = [-(-(i + 1) * step // period) - 1 for i in range(period)]
-    return patterned(first, last, step)
+    first = [i * inputs // outputs for i in range(outputs)]
+    last = [-(-(i + 1) * inputs // outputs) - 1 for i in range(outputs)]
+    return patterned(first, last, inputs)
 
 
 def resampled(scale: Fraction, reach: int, *, centred: bool = True) -> Windows:
@@ -115,16 +117,15 @@ def resampled(scale: Fraction, reach: int, *, centred: bool = True) -> Windows:
     """
     period, step = scale.denominator, scale.numerator
     half = Fraction(1, 2) if centred else Fraction(0)
+    if reach == 0:  # torch's nearest takes the floor of i * scale
+        nearest = [i * step // period for i in range(period)]
+        return patterned(nearest, nearest, step)
     first, last = [], []
     for i in range(period):
         source = (i + half) * scale - half
-        below = source.numerator // source.denominator
-        exact = source == below
-        if reach == 0:  # torch's nearest takes the floor of i * scale
-            below = i * step // period
-            exact = True
-        first.append(below if exact else below - max(reach, 1) + 1)
-        last.append(below if exact else below + reach)
+        around = reach if source % 1 else 0  # at a position, that one alone is read
+        first.append(ceil(source) - around)
+        last.append(floor(source) + around)
     return patterned(first, last, step)
 
 
@@ -147,8 +148,8 @@ def patterned(
         if (a[short:] - a[:-short] == move).all() and (
             b[short:] - b[:-short] == move
         ).all():
-            return Windows(_ints(a[:short]), _ints(b[:short]), move)
-    return Windows(_ints(a), _ints(b), step)
+            return Windows(tuple(a[:short].tolist()), tuple(b[:short].tolist()), move)
+    return Windows(tuple(a.tolist()), tuple(b.tolist()), step)
 
 
 @lru_cache(maxsize=4096)
@@ -169,23 +170,8 @@ def _rises(windows: Windows) -> bool:
     return bool((np.diff(first) >= 0).all() and (np.diff(last) >= 0).all())
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Two paths that meet.
-
-    Attributes:
-        windows: What is seen over either of them.
-        offset_px: How far apart their centres are at most.
-        same_stride: Whether their windows move equally fast.
-    """
-
-    windows: Windows
-    offset_px: float
-    same_stride: bool
-
-
 @lru_cache(maxsize=4096)
-def joined(one: Windows, other: Windows, positions: int) -> Joined:
+def joined(one: Windows, other: Windows, positions: int) -> tuple[Windows, float]:
     """The hull of two windows at each position.
 
     Args:
@@ -193,18 +179,19 @@ def joined(one: Windows, other: Windows, positions: int) -> Joined:
         other: Windows of the other path.
         positions: How many there are; where the strides differ, what is seen beyond the
             last one is the first path's slope.
+
+    Returns:
+        What is seen over either path, and how many pixels their centres are apart at
+        most: infinitely many if the windows move at different speeds.
     """
     if one == other:
-        return Joined(one, 0.0, True)
+        return one, 0.0
     same_stride = one.stride == other.stride
     period = lcm(one.period, other.period) if same_stride else max(positions, 1)
     (a, b), (c, d) = (w.at(np.arange(period)) for w in (one, other))
-    offset = float(np.abs((a + b) - (c + d)).max()) / 2
-    return Joined(
-        patterned(np.minimum(a, c), np.maximum(b, d), round(one.stride * period)),
-        offset,
-        same_stride,
-    )
+    hull = patterned(np.minimum(a, c), np.maximum(b, d), round(one.stride * period))
+    offset_px = float(np.abs((a + b) - (c + d)).max()) / 2
+    return hull, offset_px if same_stride else inf
 
 
 def moved_around(windows: Windows, positions: int, shift: int) -> Windows:
@@ -225,7 +212,3 @@ def in_turn(parts: Sequence[tuple[Windows, int]]) -> Windows:
     step = round(parts[0][0].stride * total)
     first, last = (np.concatenate(side) for side in zip(*bounds, strict=True))
     return patterned(first, last, step)
-
-
-def _ints(values: npt.NDArray[np.int64]) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)

@@ -1,5 +1,6 @@
 """Windows, held against sets of positions."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from clothing_lightning.network_analysis.windows import (
     SAME,
+    LayoutError,
     Windows,
     binned,
     in_turn,
@@ -86,18 +88,16 @@ def test_adaptive_bins_are_those_of_torch() -> None:
 
 
 def test_a_transposed_convolution_with_gaps_is_refused() -> None:
-    with pytest.raises(ValueError, match="leaves gaps"):
+    with pytest.raises(LayoutError, match="leaves gaps"):
         spreading(1, 2, 0)
 
 
 def test_paths_out_of_step_are_measured_and_joined() -> None:
     one, other = Windows((0,), (1,), 2), Windows((0,), (0,), 2)
-    meeting = joined(one, other, 5)
-    assert (meeting.windows, meeting.offset_px) == (one, 0.5)
-    assert meeting.same_stride
-    meeting = joined(one, SAME, 3)
-    assert not meeting.same_stride
-    assert [seen(meeting.windows, i) for i in range(3)] == [(0, 1), (1, 3), (2, 5)]
+    assert joined(one, other, 5) == (one, 0.5)
+    hull, offset_px = joined(one, SAME, 3)
+    assert offset_px == math.inf
+    assert [seen(hull, i) for i in range(3)] == [(0, 1), (1, 3), (2, 5)]
 
 
 def test_a_roll_goes_around_and_back() -> None:

@@ -4,18 +4,8 @@ from clothing_lightning.network_analysis.propagation import shapes, steps, sums
 from clothing_lightning.network_analysis.propagation.call import (
     RULES,
     Call,
-    Rule,
     elementwise,
     is_elementwise,
 )
 
-__all__ = [
-    "RULES",
-    "Call",
-    "Rule",
-    "elementwise",
-    "is_elementwise",
-    "shapes",
-    "steps",
-    "sums",
-]
+__all__ = ["RULES", "Call", "elementwise", "is_elementwise", "shapes", "steps", "sums"]

@@ -1,18 +1,15 @@
 """One operation of torch, and the register of what each does."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
 
-from clothing_lightning.network_analysis.joining import Meeting, merged
-from clothing_lightning.network_analysis.layout import (
-    Field,
-    LayoutError,
-    Mixing,
-    contracted,
-)
+from clothing_lightning.network_analysis.joining import merged
+from clothing_lightning.network_analysis.layout import Field, Mixing, contracted
+from clothing_lightning.network_analysis.live_memory import tensors_in
+from clothing_lightning.network_analysis.windows import LayoutError
 
 Result = Field | None | Sequence[Field | None]
 
@@ -27,7 +24,8 @@ class Call:
         arguments: Its arguments by the names in its schema, with defaults filled in.
         output: What the operation returned.
         fields: What those of its tensors see that depend on the image, by their id.
-        meetings: Where it joins paths that are out of step.
+        offsets_px: How far apart the centres of paths are that it joins out of step;
+            see `windows.joined`.
         mixings: Positions that it sums over, as attention and global pools do.
     """
 
@@ -35,7 +33,7 @@ class Call:
     arguments: dict[str, Any]
     output: Any
     fields: dict[int, Field]
-    meetings: list[Meeting] = field(default_factory=list)
+    offsets_px: list[float] = field(default_factory=list)
     mixings: list[Mixing] = field(default_factory=list)
 
     def __getitem__(self, argument: str) -> Any:
@@ -132,15 +130,9 @@ UNTAGGED = (
 @rule(*UNTAGGED)
 def elementwise(call: Call) -> Field:
     """Every entry of the result sees what the entries see that it is made of."""
-    operands = [call.fields[key] for key in dict.fromkeys(_ids(call))]
-    return merged(operands, call.shape, call.meetings)
-
-
-def _ids(call: Call) -> Iterable[int]:
-    for value in call.arguments.values():
-        for tensor in value if isinstance(value, list | tuple) else [value]:
-            if id(tensor) in call.fields:
-                yield id(tensor)
+    operands = dict.fromkeys(map(id, tensors_in(list(call.arguments.values()))))
+    fields = [call.fields[key] for key in operands if key in call.fields]
+    return merged(fields, call.shape, call.offsets_px)
 
 
 def pair(value: Any) -> list[int]:

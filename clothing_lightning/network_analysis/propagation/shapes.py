@@ -6,7 +6,6 @@ from itertools import accumulate
 from clothing_lightning.network_analysis.joining import broadcast, concatenated
 from clothing_lightning.network_analysis.layout import (
     Field,
-    LayoutError,
     atoms,
     plain,
     position_atom,
@@ -19,8 +18,12 @@ from clothing_lightning.network_analysis.propagation.call import (
     pair,
     rule,
 )
-from clothing_lightning.network_analysis.reshaping import narrowed, reshaped, rolled
-from clothing_lightning.network_analysis.windows import Windows
+from clothing_lightning.network_analysis.reshaping import narrowed, reshaped
+from clothing_lightning.network_analysis.windows import (
+    LayoutError,
+    Windows,
+    moved_around,
+)
 
 
 @rule("dropout", "feature_dropout", "alpha_dropout", "native_dropout", "contiguous")
@@ -85,9 +88,7 @@ def _squeezed(call: Call) -> Field:
 @rule("expand", "expand_as", "repeat", "tile", "repeat_interleave", "broadcast_to")
 def _repeated(call: Call) -> Field | None:
     source = call.field(call.first)
-    if source is None:
-        return None
-    return broadcast(source, call.shape)
+    return source and broadcast(source, call.shape)
 
 
 @rule("index")
@@ -97,7 +98,7 @@ def _indexed(call: Call) -> Field | None:
     if source is None:
         return None
     chosen = [i for i, index in enumerate(call["indices"]) if index is not None]
-    if len(chosen) != 1 or any(True for _ in atoms(source.dims[chosen[0]])):
+    if len(chosen) != 1 or atoms(source.dims[chosen[0]]):
         raise LayoutError("positions are chosen by a table")
     (place,) = chosen
     entries = [plain(n) for n in call["indices"][place].shape]
@@ -160,14 +161,17 @@ def _concatenated(call: Call) -> Field:
             f and replace(f, dims=(*f.dims[:index], plain(1), *f.dims[index:]))
             for f in fields
         ]
-    return concatenated(fields, shapes, index, call.meetings)
+    return concatenated(fields, shapes, index, call.offsets_px)
 
 
 @rule("roll")
 def _rolled(call: Call) -> Field:
     result = call.source
     for shift, index in zip(pair(call["shifts"]), pair(call["dims"]), strict=False):
-        result = rolled(result, index, shift)
+        atom = position_atom(result.dims[index])
+        if atom is not None and atom.axis is not None:
+            turned = moved_around(result.windows[atom.axis], atom.size, shift)
+            result = result.with_windows(atom.axis, turned)
     return result
 
 

@@ -1,5 +1,6 @@
 """Operations that move over positions: convolutions, pools, padding, resizes."""
 
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -8,7 +9,6 @@ from clothing_lightning.network_analysis.layout import (
     Atom,
     Dim,
     Field,
-    LayoutError,
     atoms,
     contracted,
     line,
@@ -29,19 +29,13 @@ from clothing_lightning.network_analysis.propagation.call import (
 )
 from clothing_lightning.network_analysis.reshaping import reshaped, spread_out
 from clothing_lightning.network_analysis.windows import (
+    LayoutError,
     Windows,
     binned,
     resampled,
     sliding,
     spreading,
 )
-
-
-def _spread(kernel: int, stride: int, padding: int, dilation: int) -> Windows:
-    try:
-        return spreading(kernel, stride, padding, dilation)
-    except ValueError as err:
-        raise LayoutError(str(err)) from err
 
 
 def _stepped(source: Field, index: int, entries: int, step: Windows) -> Field:
@@ -62,15 +56,16 @@ def _stepped_inside(
     shrinks = step.step
     if atom.weight != 1 or atom.size != entries * shrinks or step.period != 1:
         raise LayoutError("a step changes windows to another size")
-    for other in source.positions(atom.axis or 0):
+    axis = atom.axis or 0
+    for other in source.positions(axis):
         if other != atom and other.weight % shrinks:
             raise LayoutError("a step straddles windows")
 
     def shrunk(other: Atom) -> Atom:
-        same = other.axis == atom.axis and other != atom
-        return other._replace(weight=other.weight // shrinks) if same else other
+        weight = other.weight if other == atom else other.weight // shrinks
+        return other._replace(weight=weight)
 
-    source = mapped(source, shrunk).see(atom.axis or 0, step)
+    source = mapped(source, axis, shrunk).see(axis, step)
     return source.with_dim(index, ((atom._replace(size=entries),),))
 
 
@@ -81,7 +76,7 @@ def _convolved(call: Call) -> Field:
     first = len(source.dims) - spatial
     source = call.summed([first - 1])
     source = source.with_dim(first - 1, plain(call.shape[first - 1]))
-    moving = _spread if is_transposed(call) else sliding
+    moving = spreading if is_transposed(call) else sliding
     for place in range(spatial):
         kernel = call["weight"].shape[2 + place]
         stride = at(call["stride"], place)
@@ -103,13 +98,12 @@ def _padding(value: Any, place: int, reach: int) -> int:
 @rule("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d")
 @rule("max_pool2d_with_indices", "avg_pool3d", "max_pool3d_with_indices")
 def _pooled(call: Call) -> Result:
-    kernels = pair(call["kernel_size"])
     spatial = pooled_dims(call)
     result = call.source
     for place in range(spatial):
         index = len(result.dims) - spatial + place
-        kernel = at(kernels, place)
-        stride = at(call.get("stride") or kernels, place)
+        kernel = at(call["kernel_size"], place)
+        stride = at(call.get("stride") or call["kernel_size"], place)
         padding = at(call["padding"], place)
         if kernel == stride and len(result.dims[index][0]) > 1:  # tokens in turn
             result = _summed_in_turn(call, result, index, kernel)
@@ -177,7 +171,9 @@ def _padded(call: Call) -> Field:
         index = len(result.dims) - 1 - place
         dim = result.dims[index]
         entries = size(dim) + before + after
-        atom = _only_atom(dim)
+        atom = None
+        with suppress(LayoutError):  # positions after a class token are not moved
+            atom = position_atom(dim)
         if atom is not None and atom.axis is not None:
             if atom.weight != 1 and atom.size > 1:
                 raise LayoutError("windows are padded")
@@ -186,16 +182,8 @@ def _padded(call: Call) -> Field:
         elif before or after:
             segments = (*plain(before), *dim, *plain(after))
             kept = tuple(s for s in segments if size((s,)) > 0)
-            free = not any(True for _ in atoms(dim))
-            result = result.with_dim(index, plain(entries) if free else kept)
+            result = result.with_dim(index, kept if atoms(dim) else plain(entries))
     return result
-
-
-def _only_atom(dim: Dim) -> Atom | None:
-    try:
-        return position_atom(dim)
-    except LayoutError:
-        return None
 
 
 @rule("unfold")
@@ -238,6 +226,6 @@ def _columns_to_image(call: Call) -> Field:
     for place, entries in enumerate(call["output_size"]):
         kernel, stride = call["kernel_size"][place], call["stride"][place]
         padding, dilation = call["padding"][place], call["dilation"][place]
-        source = source.see(place, _spread(kernel, stride, padding, dilation))
+        source = source.see(place, spreading(kernel, stride, padding, dilation))
         height_width.append(line(entries, place))
     return replace(source, dims=(source.dims[0], plain(call.shape[1]), *height_width))

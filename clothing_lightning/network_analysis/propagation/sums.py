@@ -1,17 +1,14 @@
 """Operations that sum over entries: reductions, norms, products, attention."""
 
 from dataclasses import replace
-from functools import partial
 
 from torch import Tensor
 
 from clothing_lightning.network_analysis.joining import broadcast, merged
 from clothing_lightning.network_analysis.layout import (
     AXES,
-    Atom,
     Dim,
     Field,
-    LayoutError,
     atoms,
     contracted,
     mapped,
@@ -27,12 +24,13 @@ from clothing_lightning.network_analysis.propagation.call import (
     pair,
     rule,
 )
+from clothing_lightning.network_analysis.windows import LayoutError
 
 
 @rule("mean", "sum", "amax", "amin", "max", "min", "var", "std", "var_mean", "std_mean")
 @rule("linalg_vector_norm", "norm", "logsumexp", "argmax", "argmin", "prod", "all")
 @rule("any", "median", "topk", "sort")
-def _reduced(call: Call) -> Result:
+def _reduced(call: Call) -> Field:
     if "other" in call.arguments:
         return elementwise(call)
     source = call.source
@@ -45,8 +43,7 @@ def _reduced(call: Call) -> Result:
         result = replace(result, dims=tuple(kept))
     elif result.shape != call.shape:  # the largest few
         result = replace(result, dims=tuple(plain(n) for n in call.shape))
-    several = isinstance(call.output, tuple | list)
-    return [result] * len(call.output) if several else result
+    return result
 
 
 @rule("softmax", "_softmax", "log_softmax", "_log_softmax")
@@ -91,21 +88,13 @@ def _linear(call: Call) -> Field:
     return result.with_dim(-1, plain(call.shape[-1]))
 
 
-@rule("mm", "bmm", "matmul")
+@rule("mm", "bmm", "matmul", "addmm", "baddbmm")
 def _product(call: Call) -> Field:
-    other = call["mat2"] if "mat2" in call.arguments else call["other"]
-    return _multiplied(call, call["self"], other)
-
-
-@rule("addmm", "baddbmm")
-def _product_and_sum(call: Call) -> Field:
-    a, b = [v for k, v in call.arguments.items() if k in _FACTORS]
-    result = _multiplied(call, a, b)
-    bias = call.field(call["self"])
-    return result if bias is None else merged([result, bias], call.shape, call.meetings)
-
-
-_FACTORS = ("mat1", "mat2", "batch1", "batch2")
+    """The product of the last two tensors, to which a first of three is added."""
+    *added, a, b = (v for v in call.arguments.values() if isinstance(v, Tensor))
+    terms = [_multiplied(call, a, b), *map(call.field, added)]
+    known = [field for field in terms if field is not None]
+    return merged(known, call.shape, call.offsets_px)
 
 
 def _multiplied(call: Call, a: Tensor, b: Tensor) -> Field:
@@ -146,14 +135,10 @@ def _attended(call: Call, left: Field, right: Field) -> Field:
     result = Field((*batch, rows, columns), left.windows)
     for axis in AXES:
         if axis not in result.axes:  # those that were attended to, if any, take over
-            result = mapped(result, partial(_asking, axis))
+            result = mapped(result, axis, lambda atom: atom._replace(key=False))
         source = left if left.positions(axis) else right
         result = result.with_windows(axis, source.windows[axis])
     return normalised(result)
-
-
-def _asking(axis: int, atom: Atom) -> Atom:
-    return atom._replace(key=False) if atom.axis == axis else atom
 
 
 def _moves(summed: Dim, kept: Dim) -> bool:
