@@ -1,7 +1,6 @@
 """What a user can do about a receptive field, in words."""
 
 from clothing_lightning.network_analysis.complexity import NetworkReport
-from clothing_lightning.network_analysis.layers import Layer
 from clothing_lightning.network_analysis.text import times
 
 
@@ -26,29 +25,22 @@ def advice(report: NetworkReport) -> str:
         f"px, with dilation 2: +{4 * stride} px) or stride (each factor of 2 doubles "
         "what all later kernels add)."
     )
-    earlier = _before_last_stride(report)
-    if earlier is not None and earlier.field is not None:
+    closer_and_smaller = [
+        (layer.name, layer.field.size_px)
+        for layer in report.layers
+        if layer.name
+        and layer.field
+        and max(layer.field.stride_px) < stride
+        and max(layer.field.size_px) < max(field.size_px)
+    ]
+    if closer_and_smaller:
+        name, size_px = closer_and_smaller[-1]
         sentences.append(
-            f"To shrink it, end earlier (--truncate {earlier.name}: "
-            f"{times(earlier.field.size_px)} px) or take strides and dilation out."
+            f"To shrink it, end earlier (--truncate {name}: "
+            f"{times(size_px)} px) or take strides and dilation out."
         )
     sentences.append(
         f"Against the garment it shrinks with resolution: at {2 * side} px it would "
         f"span {share / 2:.2g} times the side."
     )
     return " ".join(sentences)
-
-
-def _before_last_stride(report: NetworkReport) -> Layer | None:
-    """The last layer whose positions lie closer than those of the features."""
-    field = report.field.field
-    assert field is not None
-    closer = [
-        layer
-        for layer in report.layers
-        if layer.field
-        and max(layer.field.stride_px) < max(field.stride_px)
-        and max(layer.field.size_px) < max(field.size_px)
-        and layer.name
-    ]
-    return closer[-1] if closer else None

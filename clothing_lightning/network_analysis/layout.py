@@ -76,11 +76,11 @@ class Field:
         changed = (windows, width) if axis == 0 else (height, windows)
         return replace(self, windows=changed)
 
-    def with_dim(self, index: int, dim: Dim) -> "Field":
-        """The same tensor with another dimension in the place of one."""
-        dims = list(self.dims)
-        dims[index] = dim
-        return replace(self, dims=tuple(dims))
+    def with_dim(self, index: int, *dims: Dim) -> "Field":
+        """The same tensor with another dimension, several or none in place of one."""
+        place = index % len(self.dims)
+        changed = (*self.dims[:place], *dims, *self.dims[place + 1 :])
+        return replace(self, dims=changed)
 
 
 def image(shape: Sequence[int]) -> Field:

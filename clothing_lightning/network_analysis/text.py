@@ -44,10 +44,9 @@ def stages_table(layers: Sequence[Layer]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title="Field at each stride")
     for name in ("stride px", "up to", "output", "field px"):
         table.add_column(name)
-    last = {layer.field.stride_px: layer for layer in layers if layer.field}
-    for stride, layer in last.items():
+    last = {x.field.stride_px: (x, x.field.size_px) for x in layers if x.field}
+    for stride, (layer, size) in last.items():
         shape = "x".join(map(str, layer.output_shape[1:]))
-        size = layer.field.size_px if layer.field else ()
         table.add_row(side(stride), layer.name, shape, side(size))
     return table
 

@@ -171,9 +171,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name = name.removesuffix("_")
         given = tensors_in([*args, *kwargs.values()])
         self._note_parameters(given)
-        seen = {
-            id(tensor): self.fields[tensor] for tensor in given if tensor in self.fields
-        }
+        seen = {id(x): self.fields[x] for x in given if x in self.fields}
         rule = RULES.get(name) or (elementwise if is_elementwise(func) else None)
         count = MACS.get(name)
         if rule is None and count is None:

@@ -102,8 +102,7 @@ def _indexed(call: Call) -> Field | None:
         raise LayoutError("positions are chosen by a table")
     (place,) = chosen
     entries = [plain(n) for n in call["indices"][place].shape]
-    dims = (*source.dims[:place], *entries, *source.dims[place + 1 :])
-    return replace(source, dims=dims)
+    return source.with_dim(place, *entries)
 
 
 @rule("slice", "narrow")
@@ -122,18 +121,14 @@ def _selected(call: Call) -> Field:
 
 def _picked(source: Field, index: int, entry: int) -> Field:
     """One entry of a dimension, which vanishes."""
-    one = narrowed(source, index, entry % size(source.dims[index]), 1)
-    dims = list(one.dims)
-    del dims[index]
-    return replace(one, dims=tuple(dims))
+    entry = entry % size(source.dims[index])
+    return narrowed(source, index, entry, 1).with_dim(index)
 
 
 @rule("unbind")
 def _unbound(call: Call) -> list[Field]:
-    return [
-        _picked(call.source, call.get("dim", 0), entry)
-        for entry in range(len(call.output))
-    ]
+    index = call.get("dim", 0)
+    return [_picked(call.source, index, entry) for entry in range(len(call.output))]
 
 
 @rule("split", "chunk", "split_with_sizes", "tensor_split", "unsafe_split")

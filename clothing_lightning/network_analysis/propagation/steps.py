@@ -120,9 +120,7 @@ def _summed_in_turn(call: Call, source: Field, index: int, count: int) -> Field:
         source, [*shape[:index], shape[index] // count, count, *shape[index + 1 :]]
     )
     call.mixings += mixed
-    summed = call.summed([index + 1], split)
-    dims = (*summed.dims[: index + 1], *summed.dims[index + 2 :])
-    return replace(summed, dims=dims)
+    return call.summed([index + 1], split).with_dim(index + 1)
 
 
 @rule("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
