@@ -111,7 +111,7 @@ class Quantizer:
         self._prepared = folder / "prepared.onnx"
         self._ranges = folder / "ranges.json"
         self._method, self._photos = method, photos
-        with _quiet():
+        with quiet():
             quant_pre_process(
                 str(source), str(self._prepared), skip_symbolic_shape=True
             )
@@ -144,11 +144,11 @@ class Quantizer:
             "entropy": ort.CalibrationMethod.Entropy,
             "percentile": ort.CalibrationMethod.Percentile,
         }
-        with _quiet():
+        with quiet():
             ort.quantize_static(
                 self._prepared,
                 target,
-                _Reader(self._photos.batches(1)),
+                Reader(self._photos.batches(1)),
                 per_channel=True,
                 activation_type=ort.QuantType.QUInt8,
                 weight_type=ort.QuantType.QInt8,
@@ -159,13 +159,15 @@ class Quantizer:
             )
 
 
-class _Reader:
+class Reader:
     """Gives images to ONNX Runtime, one at a time."""
 
     def __init__(self, images: Iterator[Tensor]) -> None:
+        """Give these images, each ``[1, C, H, W]``."""
         self._images = images
 
     def get_next(self) -> dict[str, Any] | None:
+        """Return the next input of the network; None after the last one."""
         image = next(self._images, None)
         return None if image is None else {INPUT: image.numpy()}
 
@@ -245,7 +247,7 @@ def accuracy(probabilities: Tensor, sample: PhotoSample) -> float:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep to itself what the library prints and warns of as it goes."""
     logger = logging.getLogger()
     level = logger.level
