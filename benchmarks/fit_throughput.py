@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 VARIANTS = ("fit", "bare", "default", "loader")
 WARMUP = 5  # batches; as many as the workers may have prepared before training began
 BATCHES_IN_MEMORY = 4
-TRAIN_SHARE = 0.8  # of the images, at least
-SHORTEST_SAMPLE = 480
+SAMPLE_CLASSES = 10
 TARGET = 0.85
 
 
@@ -71,8 +70,8 @@ def experiment(args: argparse.Namespace) -> dict[str, Any]:
         "train_image_size": args.image_size,
     }
     if args.data == "sample":
-        needed = (WARMUP + args.steps) * args.batch_size / TRAIN_SHARE
-        data["images"] = max(SHORTEST_SAMPLE, int(needed) + 1)
+        needed = (WARMUP + args.steps) * args.batch_size
+        data["images_per_class"] = needed // SAMPLE_CLASSES + 1
     optimizer = {
         "class_path": "torch.optim.SGD",
         "init_args": {"lr": 0.005, "momentum": 0.9},

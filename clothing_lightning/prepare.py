@@ -24,7 +24,7 @@ what is to be done.
   ... prepare clothing_dataset               below $CLOTHING_DATA, else data/
   ... prepare clothing_dataset --root FOLDER --split.method grouped
   ... prepare image_folder --root FOLDER     your own photos
-  ... prepare sample                         drawn images, to try it out
+  ... prepare sample                         480 packaged photos, to try it out
   ... prepare experiments/resnet18.yaml      exactly what this one trains on
 """
 EPILOG = """\

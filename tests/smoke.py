@@ -1,9 +1,9 @@
 """Fit every experiment for two batches with its own model and recipe.
 
 ``python -m tests.smoke [WORD ...]``, with words that are parts of their paths: on
-a tiny part of the real photos where ``CLOTHING_DATA`` has them, on drawn images, or
-on noise in the layout of a data set that cannot be had here. Weights from the hub are
-replaced by random ones, since this must run without network.
+a tiny part of the real photos where ``CLOTHING_DATA`` has them, else of the packaged
+ones, or on noise in the layout of a data set that cannot be had here. Weights from the
+hub are replaced by random ones, since this must run without network.
 """
 
 import os

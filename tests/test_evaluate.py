@@ -73,7 +73,7 @@ def test_its_own_test_gives_the_stored_numbers_in_a_run_of_its_own(
     assert run.experiment == trained.run.experiment
     assert run.tags["evaluates"] == trained.run.run_id
     assert run.tags["stage"] == "test"
-    for tag in ("test_digest", "image_root", "preprocessing", "synthetic"):
+    for tag in ("test_digest", "image_root", "preprocessing"):
         assert run.tags[tag] == trained.run.tags[tag]
     assert run.params == trained.run.params
     for name, value in trained.run.metrics.items():

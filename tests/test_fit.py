@@ -122,7 +122,6 @@ def test_metrics_parameters_tags_and_input(experiment: Path) -> None:
     assert run.data.params["seed_everything"] == "3"
     assert not [key for key in run.data.params if "init_args" in key]
     assert run.data.tags["owner"] == "me"
-    assert run.data.tags["synthetic"] == "false"
     assert len(run.data.tags["split_digest"]) == len(run.data.tags["test_digest"]) == 16
     assert run.inputs is not None
     (dataset,) = [entry.dataset for entry in run.inputs.dataset_inputs]

@@ -82,7 +82,6 @@ def test_folds_are_child_runs_that_go_on_after_a_stop_and_are_pooled(
     # All images are tested, whatever the fold.
     assert parent.data.tags["test_digest"]
     assert "split_digest" not in parent.data.tags
-    assert parent.data.tags["synthetic"] == "false"
     runs = [c for c in children(parent.info.run_id) if c.status == "FINISHED"]
     assert [run.name for run in runs] == ["tiny, fold 2 of 2", "tiny, fold 1 of 2"]
     assert runs[1].run_id == first.run_id

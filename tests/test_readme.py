@@ -86,7 +86,7 @@ def test_fit(
         overlay.write_text(TINY)
         files.append(str(overlay))
     if "fashion_mnist" in command:  # of which there is no tiny version
-        options += ["--data=Sample", "--data.init_args.images=200"]
+        options += ["--data=Sample", "--data.init_args.split.fraction=0.4"]
     assert fit.main([*files, *options]) == 0
 
 

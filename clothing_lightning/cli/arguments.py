@@ -53,7 +53,7 @@ over each other, later ones and then flags win:
 
   experiments/resnet18.yaml                       one experiment, as it is
   experiments/resnet18.yaml experiments/overlays/sample.yaml
-                                                  on drawn images, short
+                                                  on 480 packaged photos, short
   ... --trainer.max_epochs 5 --data.init_args.batch_size 16
 """
 _EPILOG = """\

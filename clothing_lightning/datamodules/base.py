@@ -45,7 +45,6 @@ class PhotoDataModule(L.LightningDataModule):
     """
 
     name: str
-    synthetic = False
     licence: str | None = None  # of the photos, where it is known
     group_noun = "group"  # what a group is, in messages
     groups_bind = False  # whether splits keep groups together unless told otherwise

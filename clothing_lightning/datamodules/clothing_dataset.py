@@ -92,7 +92,7 @@ GET_IT = """Get the data by one of
     --data.init_args.download=kaggle    fetches Kaggle's copy
     kaggle datasets download agrigorev/clothing-dataset-full --unzip -p FOLDER
 and name its folder: --data.init_args.root=FOLDER, or CLOTHING_DATA for the folder
-above one called clothing-dataset. Or train on drawn images: append
+above one called clothing-dataset. Or try it on 480 packaged photos: append
 experiments/overlays/sample.yaml to the command."""
 
 

@@ -31,7 +31,6 @@ class ImageSet:
         table: ``path``, ``label``, ``sha256``, ``split`` and further columns.
         inspection: What `inspect_images` reports of each image, by path.
         crops_to_boxes: Whether images are cut to the table's boxes.
-        synthetic: Whether the images are drawn.
         from_run: Whether the images are a split of the evaluated run itself.
         changed_images: Paths of images whose content is not what the run has recorded.
     """
@@ -42,7 +41,6 @@ class ImageSet:
     table: pd.DataFrame
     inspection: pd.DataFrame
     crops_to_boxes: bool = False
-    synthetic: bool = False
     from_run: bool = False
     changed_images: list[str] = field(default_factory=list)
 
@@ -115,7 +113,6 @@ def images_of_run(
         rows.assign(sha256=hashes)[readable].reset_index(drop=True),
         inspection,
         crops_to_boxes,
-        run.tags.get("synthetic") == "true",
         from_run=True,
         changed_images=list(changed),
     )
@@ -172,7 +169,6 @@ def images_of_dataset(
         table,
         data.selected.inspected,
         data.crop_to_boxes,
-        data.synthetic,
     )
 
 

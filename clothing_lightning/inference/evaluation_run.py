@@ -162,7 +162,6 @@ def evaluation_tags(evaluation: Evaluation) -> dict[str, str]:
         "test_digest": digest(evaluation.table, ("sha256", "label")),
         "preprocessing": json.dumps(preprocessing),
         "image_root": str(images.root.resolve()),
-        "synthetic": str(images.synthetic).lower(),
         "device": device_name(model.device),
         "version.clothing_lightning": __version__,
         "version.torch": torch.__version__,
@@ -260,8 +259,6 @@ def _show(evaluation: Evaluation) -> None:
 def _remarks(evaluation: Evaluation) -> Iterator[str]:
     """Say what was left out or is odd about the images."""
     images, labels = evaluation.image_set, evaluation.labels
-    if images.synthetic:
-        yield "these images are drawn. Results say nothing about real photos."
     if unreadable := images.unreadable_images:
         reasons = listed(list(unreadable.values()), _NAMES_SHOWN)
         number = counted(len(unreadable), "image")

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import CheckpointIO
 
 from clothing_lightning.errors import UserError
-from clothing_lightning.reports.console import say, warn
+from clothing_lightning.reports.console import say
 from clothing_lightning.tracking.logger import RunLogger
 from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.tracking.run import RunWriter, Status
@@ -92,8 +92,6 @@ def fit(
     if run is not None:
         _finish(run, "FINISHED")
         show_results(stored_predictions(run))
-        if experiment.data.synthetic:
-            warn("drawn images, not photos.")
         show_run(run)
     return "FINISHED"
 

@@ -45,8 +45,6 @@ def show_data(data: PhotoDataModule) -> None:
         f"{data.name}: {sum(sizes):,} images in {len(data.class_names)} classes: "
         f"{sizes[0]:,} train, {sizes[1]:,} val, {sizes[2]:,} test"
     )
-    if data.synthetic:
-        warn("these images are drawn. Results say nothing about real photos.")
     findings = [f"{n:,} {what}" for what, n in data.source.findings.items() if n]
     if findings:
         say(f"  {', '.join(findings)}")

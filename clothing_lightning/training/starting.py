@@ -154,7 +154,6 @@ def tags(data: PhotoDataModule, device: torch.device) -> dict[str, str]:
         "version.clothing_lightning": __version__,
         "version.python": platform.python_version(),
         "version.torch": torch.__version__,
-        "synthetic": str(data.synthetic).lower(),
         "image_root": str(data.root.resolve()),
         "preprocessing": json.dumps(
             asdict(data.preprocessing) | {"boxes": data.crop_to_boxes}

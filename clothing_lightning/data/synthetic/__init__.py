@@ -1,1 +1,0 @@
-"""Parts of the program that draws the embedded data set."""
