@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clothing_lightning import analyze, compare, evaluate, fit, predict, prepare
+from clothing_lightning import analyze, compare, evaluate, export, fit, predict, prepare
 from clothing_lightning.tracking.store import where_to_browse
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,12 @@ def commands() -> list[str]:
 FITS = [c for c in commands() if c.startswith("python -m clothing_lightning.fit ")]
 ANALYSES = [c for c in commands() if c.startswith("python -m clothing_lightning.ana")]
 AUDITS = [c for c in commands() if c.startswith("python -m clothing_lightning.prep")]
-AFTERWARDS = {"compare": compare, "evaluate": evaluate, "predict": predict}
+AFTERWARDS = {
+    "compare": compare,
+    "evaluate": evaluate,
+    "export": export,
+    "predict": predict,
+}
 USES = [c for c in commands() if re.search(rf"ning\.({'|'.join(AFTERWARDS)}) ", c)]
 MAKES = [c for c in commands() if c.startswith("make ")]
 

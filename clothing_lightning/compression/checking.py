@@ -1,11 +1,11 @@
 """Whether an exported network is the same function as the one that was trained."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clothing_lightning.compression.graph_preprocessing import WithPreprocessing
 from clothing_lightning.data.decoding import read_image
@@ -64,17 +64,14 @@ def check(
         ExportError: If a class differs, or a probability by more than `TOLERANCE`.
         ImageError: If a photo cannot be read any more.
     """
-    original: Network = model.network
-    inputs = _prepared(model, images)
-    if takes_photos:
-        original = WithPreprocessing(model.network, model.preprocessing).eval()
-        inputs = _photos(images)
-    first, second = [], []
-    total = len(images.table) if takes_photos else -(-len(images.table) // _BATCH)
+    inputs = _photos(model, images) if takes_photos else _prepared(model, images)
+    first: list[Tensor] = []
+    second: list[Tensor] = []
+    total = -(-len(images.table) // _BATCH)
     with torch.inference_mode():
-        for batch in with_progress(inputs, "Checking the export", total=total):
-            first.append(original(batch).softmax(dim=1))
-            second.append(exported(batch).softmax(dim=1))
+        for batch, parts in with_progress(inputs, "Checking the export", total=total):
+            first.append(model.network(batch).softmax(dim=1))
+            second.extend(exported(part).softmax(dim=1) for part in parts)
     trained, written = torch.cat(first), torch.cat(second)
     checked = Check(
         len(trained),
@@ -91,7 +88,11 @@ def check(
     return checked
 
 
-def _prepared(model: TrainedNetwork, images: ImageSet) -> Iterator[Tensor]:
+Batch = tuple[Tensor, Sequence[Tensor]]
+"""Normalised images, and what the exported network takes in their place."""
+
+
+def _prepared(model: TrainedNetwork, images: ImageSet) -> Iterator[Batch]:
     """Yield batches of normalised images, as the run's own test has read them."""
     paths = [images.root / path for path in images.table["path"]]
     for photos, errors in model.read_photos(paths, _boxes(images)).batches(_BATCH, 0):
@@ -99,19 +100,26 @@ def _prepared(model: TrainedNetwork, images: ImageSet) -> Iterator[Tensor]:
             if error is not None:
                 raise error
         if photos is not None:
-            yield model.normalise(photos)
+            batch = model.normalise(photos)
+            yield batch, [batch]
 
 
-def _photos(images: ImageSet) -> Iterator[Tensor]:
-    """Yield photos as they are decoded, uint8 ``[1, H, W, 3]``."""
+def _photos(model: TrainedNetwork, images: ImageSet) -> Iterator[Batch]:
+    """Yield batches of photos as they are decoded, each uint8 ``[1, H, W, 3]``."""
+    prepare = WithPreprocessing(nn.Identity(), model.preprocessing)
     boxes = _boxes(images)
+    photos = []
     for row, path in enumerate(images.table["path"]):
         photo = read_image(images.root / path)
         if boxes is not None:
             left, top, right, bottom = boxes[row]
             photo = photo[top:bottom, left:right]
         # Decoded images are read-only, which torch has no notion of.
-        yield torch.from_numpy(np.require(photo, requirements=["C", "W"]))[None]
+        photo = np.require(photo, requirements=["C", "W"])
+        photos.append(torch.from_numpy(photo)[None])
+        if len(photos) == _BATCH or row == len(images.table) - 1:
+            yield torch.cat([prepare(each) for each in photos]), photos
+            photos = []
 
 
 def _boxes(

@@ -16,6 +16,7 @@ from clothing_lightning.compression.formats import (
     licence_of_weights,
     onnx_format,
 )
+from clothing_lightning.compression.onnx_export import exporting
 from clothing_lightning.compression.usage import usage
 from clothing_lightning.data.table import SPLITS, read_cells
 from clothing_lightning.errors import ConfigError, RunError, StorageError
@@ -110,11 +111,10 @@ def export(request: ExportRequest) -> Path:
         with TemporaryDirectory(dir=request.folder.parent, prefix=".export-") as name:
             folder = Path(name)
             target.write(model, folder)
+            with exporting(model.description.backbone, request.target):
+                network = target.read(folder)
             checked = check(
-                model,
-                target.read(folder),
-                images,
-                takes_photos=request.with_preprocessing,
+                model, network, images, takes_photos=request.with_preprocessing
             )
             card = model_card(_facts(request, target, run, model, checked, images))
             (folder / CARD).write_text(card, encoding="utf-8")
@@ -167,6 +167,7 @@ def _facts(
         data_licence=_licence_of_data(run),
         usage=usage(
             request.target,
+            description.backbone,
             description.preprocessing,
             with_preprocessing=request.with_preprocessing,
         ),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from clothing_lightning.compression.graph_preprocessing import WithPreprocessing
-from clothing_lightning.errors import ConfigError, ExportError
+from clothing_lightning.errors import ConfigError, ExportError, UserError
 from clothing_lightning.inference.onnx_network import INPUT, OUTPUT, PREPROCESSED
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.models.description import KEY
@@ -113,6 +113,8 @@ def exporting(backbone: str, target: str) -> Iterator[None]:
             f"--to {target}: {(err.name or 'a library').partition('.')[0]} is not "
             "installed. pip install 'clothing-lightning[export]'"
         ) from err
+    except (OSError, UserError):
+        raise
     except Exception as err:  # whatever the exporter's stages trip over
         raise ExportError(
             f"{backbone}: cannot be exported to {target} ({_innermost(err)}). Choose "

@@ -1,9 +1,11 @@
 """How an export is used: a few lines of Python for its model card."""
 
+from timm.models import model_entrypoint
+
 from clothing_lightning.data.options import LUMA, Preprocessing
 
 _OPEN_PHOTO = """\
-photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("{mode}")
 """
 _PREPARE = """\
 grown = [round(side * max(1, {resized} / min(photo.size))) for side in photo.size]
@@ -44,7 +46,7 @@ print(names[probabilities.argmax()], float(probabilities.max()))
 _TIMM = """\
 import timm
 import torch
-from PIL import Image, ImageOps
+{registration}from PIL import Image, ImageOps
 
 network = timm.create_model("local-dir:.", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_data_config(model=network))
@@ -56,17 +58,23 @@ print(names[probabilities.argmax()], float(probabilities.max()))
 
 
 def usage(
-    target: str, preprocessing: Preprocessing, *, with_preprocessing: bool
+    target: str,
+    backbone: str,
+    preprocessing: Preprocessing,
+    *,
+    with_preprocessing: bool,
 ) -> str:
     """Return Python that predicts ``photo.jpg`` with the export in this folder.
 
     Args:
         target: Name of the format.
+        backbone: timm's name of the network, or the name of one of ours.
         preprocessing: What the network expects of its images.
         with_preprocessing: Whether the graph prepares the photo itself.
     """
     if target == "safetensors":
-        return _TIMM.format(photo=_OPEN_PHOTO)
+        photo = _OPEN_PHOTO.format(mode="L" if len(preprocessing.mean) == 1 else "RGB")
+        return _TIMM.format(photo=photo, registration=_registration(backbone))
     if with_preprocessing:
         prepare = "images = np.asarray(photo)[None]"
     else:
@@ -77,7 +85,16 @@ def usage(
             normalised=_normalised(preprocessing),
         )
     template = _ONNX if target == "onnx" else _TORCH
-    return template.format(photo=_OPEN_PHOTO, prepare=prepare)
+    return template.format(photo=_OPEN_PHOTO.format(mode="RGB"), prepare=prepare)
+
+
+def _registration(backbone: str) -> str:
+    """Return what has to be imported for timm to know the network."""
+    architecture = backbone.partition(".")[0]
+    package = model_entrypoint(architecture).__module__.partition(".")[0]
+    if package == "timm":
+        return ""
+    return f"import {package}.models.networks  # timm has no {architecture}\n"
 
 
 def _normalised(preprocessing: Preprocessing) -> str:

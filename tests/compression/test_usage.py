@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 
 from clothing_lightning import export
+from clothing_lightning.compression.formats import FORMATS
 from clothing_lightning.compression.usage import usage
 from clothing_lightning.data.augmentation import Pipeline
 from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.inference.predictor import Predictor
-from tests.trained_run import Trained, trained
+from tests.compression.networks import random_network
+from tests.trained_run import Trained, draw, trained
 
 __all__ = ["trained"]
 
@@ -92,7 +94,7 @@ def test_torch_needs_no_timm(answers: Callable[..., str]) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_scripts_are_python_for_gray_networks_too(target: str, channels: int) -> None:
     preprocessing = Preprocessing(28, (0.286,) * channels, (0.353,) * channels, 0.9)
-    script = usage(target, preprocessing, with_preprocessing=False)
+    script = usage(target, "test_resnet", preprocessing, with_preprocessing=False)
     compile(script, "use.py", "exec")
     assert max(map(len, script.splitlines())) <= 100
 
@@ -104,7 +106,7 @@ def test_scripts_give_the_network_the_pixels_of_its_test(
 ) -> None:
     preprocessing = Preprocessing(32, (0.4,) * channels, (0.3,) * channels)
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    script = usage("onnx", preprocessing, with_preprocessing=False)
+    script = usage("onnx", "test_resnet", preprocessing, with_preprocessing=False)
     lines = script[script.index("grown = ") : script.index("logits = ")]
     names: dict[str, Any] = {"photo": Image.fromarray(pixels), "np": np, "Image": Image}
     exec(lines, names)
@@ -113,3 +115,38 @@ def test_scripts_give_the_network_the_pixels_of_its_test(
     )
     found = torch.from_numpy(names["images"])
     torch.testing.assert_close(found, expected, atol=1.01 / 255 / 0.3, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_timm_reads_networks_of_gray_images(
+    channels: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = random_network(Preprocessing(32, (0.4,) * channels, (0.3,) * channels))
+    FORMATS["safetensors"].write(model, tmp_path)
+    photo = tmp_path / "photo.jpg"
+    draw(photo, (200, 40, 40), 0)
+    monkeypatch.chdir(tmp_path)
+    exec(
+        usage(
+            "safetensors", "test_resnet", model.preprocessing, with_preprocessing=False
+        ),
+        {},
+    )
+    *_, probability = capsys.readouterr().out.split()
+    (expected,) = model.predict([photo], 1)
+    assert isinstance(expected, torch.Tensor)
+    assert float(probability) == pytest.approx(float(expected.max()), abs=0.02)
+
+
+def test_timm_is_told_of_networks_that_are_ours() -> None:
+    preprocessing = Preprocessing(64)
+    for backbone, import_line in (
+        ("compact_cnn", "import clothing_lightning.models.networks"),
+        ("resnet18.a1_in1k", ""),
+    ):
+        script = usage("safetensors", backbone, preprocessing, with_preprocessing=False)
+        assert ("clothing_lightning" in script) == bool(import_line)
+        assert import_line in script
