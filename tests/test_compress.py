@@ -47,6 +47,13 @@ def test_what_cannot_be_done_is_told(
     assert message in capsys.readouterr().err
 
 
+def test_an_onnx_file_is_not_compressed_again(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "model.onnx"
+    file.touch()
+    assert compress.main([str(file)]) == 2
+    assert "is an ONNX file already. Name its run" in capsys.readouterr().err
+
+
 def test_a_ladder_that_was_killed_goes_on_where_it_was(
     trained: Trained, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clothing_lightning import analyze, compare, evaluate, export, fit, predict, prepare
+from clothing_lightning import (
+    analyze,
+    compare,
+    compress,
+    evaluate,
+    export,
+    fit,
+    predict,
+    prepare,
+)
 from clothing_lightning.tracking.store import where_to_browse
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +46,7 @@ ANALYSES = [c for c in commands() if c.startswith("python -m clothing_lightning.
 AUDITS = [c for c in commands() if c.startswith("python -m clothing_lightning.prep")]
 AFTERWARDS = {
     "compare": compare,
+    "compress": compress,
     "evaluate": evaluate,
     "export": export,
     "predict": predict,

@@ -18,20 +18,14 @@ from clothing_lightning.compression.formats import (
 )
 from clothing_lightning.compression.onnx_export import exporting
 from clothing_lightning.compression.usage import usage
+from clothing_lightning.compression.winner import find_winner
 from clothing_lightning.data.table import SPLITS, read_cells
 from clothing_lightning.errors import ConfigError, RunError, StorageError
-from clothing_lightning.inference.checkpoint import (
-    ONNX,
-    find_checkpoint,
-    read_checkpoint,
-    run_of,
-)
 from clothing_lightning.inference.evaluation import ImageSet, images_of_run
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.model_card import CardFacts, model_card
 from clothing_lightning.tracking.read import StoredRun
-from clothing_lightning.tracking.store import shown_uri
 from clothing_lightning.wording import listed
 
 CARD = "README.md"
@@ -81,19 +75,7 @@ def export(request: ExportRequest) -> Path:
             f"--with-preprocessing: stands in the graph of an ONNX file, and "
             f"--to {request.target} writes none. Leave it out, or use --to onnx."
         )
-    checkpoint, run = find_checkpoint(request.run)
-    if checkpoint.suffix == ONNX:
-        raise ConfigError(
-            f"{request.run}: is an ONNX file already. Name its run, or its checkpoint."
-        )
-    model = read_checkpoint(checkpoint, run, "cpu")
-    run = run or run_of(model.description)
-    if run is None:
-        raise RunError(
-            f"{request.run}: the run that trained it is not in {shown_uri()}, and an "
-            "export is checked on the run's test images. Set MLFLOW_TRACKING_URI to "
-            "the store that has the run."
-        )
+    model, run = find_winner(request.run)
     images = images_of_run(
         run,
         "test",

@@ -10,13 +10,8 @@ import pandas as pd
 
 from clothing_lightning.compression.quantization import Quantization
 from clothing_lightning.compression.rungs import RUNGS, Source
-from clothing_lightning.compression.timing import time_files
-from clothing_lightning.errors import RunError
-from clothing_lightning.inference.checkpoint import (
-    find_checkpoint,
-    read_checkpoint,
-    run_of,
-)
+from clothing_lightning.compression.timing import BATCHES, BUDGET_S, time_files
+from clothing_lightning.compression.winner import find_winner
 from clothing_lightning.inference.evaluation import (
     ImageSet,
     evaluate_on,
@@ -40,7 +35,6 @@ from clothing_lightning.tracking.read import (
     find_run,
 )
 from clothing_lightning.tracking.run import RunWriter
-from clothing_lightning.tracking.store import shown_uri
 
 OF, SETTINGS = "compression.of", "compression.settings"
 
@@ -82,15 +76,7 @@ def climb(request: LadderRequest) -> list[TestedRung]:
         RunError: If there is no such run or checkpoint, or its run is not in the store.
         UserError: If the images are not there, or cannot be read.
     """
-    checkpoint, run = find_checkpoint(request.run)
-    model = read_checkpoint(checkpoint, run, "cpu")
-    run = run or run_of(model.description)
-    if run is None:
-        raise RunError(
-            f"{request.run}: the run that trained it is not in {shown_uri()}, and only "
-            "the run knows its own images. Set MLFLOW_TRACKING_URI to the store that "
-            "has the run."
-        )
+    model, run = find_winner(request.run)
     names = [name for name in RUNGS if name == "float32" or name in request.rungs]
     finished = _finished(run, request.quantization)
     images: ImageSet | None = None
@@ -104,7 +90,8 @@ def climb(request: LadderRequest) -> list[TestedRung]:
             root=request.root,
             crops_to_boxes=model.description.crops_to_boxes,
         )
-        float32 = finished["float32"].artifact(ONNX_FILE) if finished else Path()
+        made = finished.get("float32")
+        float32 = made.artifact(ONNX_FILE) if made else Path()
         with TemporaryDirectory() as folder:
             source = Source(
                 model, run, request.root, request.quantization, float32, Path(folder)
@@ -160,7 +147,8 @@ def _make(
             read_onnx(file), run, images, label_map={}, keep_trained=True, batch_size=32
         )
         writer.set_tags(evaluation_tags(evaluation))
-        writer.log_params(run.hyperparameters | {CHECKPOINT: name})
+        version = f"{name}{source.quantization.label if name == 'int8' else ''}"
+        writer.log_params(run.hyperparameters | {CHECKPOINT: version})
         size = {"model/size_mb": file.stat().st_size / 1e6}
         record_evaluation(writer, evaluation, command, size)
         writer.publish(writer.folder / "export")
@@ -170,6 +158,8 @@ def _make(
 def _time(rungs: Mapping[str, StoredRun], model: TrainedNetwork) -> None:
     """Time the files of all rungs in turns, and log what each takes."""
     files = {name: run.artifact(ONNX_FILE) for name, run in rungs.items()}
+    seconds = round(BUDGET_S * len(BATCHES) * len(files))
+    say(f"all are timed in turns: about {seconds} s")
     for name, costs in time_files(files, model).items():
         run = rungs[name]
         with RunWriter(run.experiment, run.name, run.run_id) as writer:

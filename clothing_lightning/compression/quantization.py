@@ -10,7 +10,7 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,13 @@ class Quantization:
     method: str = "minmax"
     images: int = 128
     tolerance: float = 0.01
+
+    @property
+    def label(self) -> str:
+        """What is not the default, as an addition to a name; empty if all is."""
+        values = zip(fields(self), asdict(self).items(), strict=True)
+        changed = [f"{k} {v}" for each, (k, v) in values if v != each.default]
+        return f" ({', '.join(changed)})" if changed else ""
 
     def __post_init__(self) -> None:
         """Check the values.

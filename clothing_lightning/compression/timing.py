@@ -13,6 +13,7 @@ from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.network_analysis.latency import latency
 
 BATCHES = (1, 32)
+BUDGET_S = 5.0  # for each file and batch size
 _PEAK = """
 import resource, sys
 import numpy, onnxruntime
@@ -24,7 +25,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def time_files(
-    files: Mapping[str, Path], model: TrainedNetwork, *, budget_s: float = 5.0
+    files: Mapping[str, Path], model: TrainedNetwork, *, budget_s: float = BUDGET_S
 ) -> dict[str, dict[str, float]]:
     """Measure what files of the same network take on this CPU.
 

@@ -132,3 +132,9 @@ def test_ranges_are_found_once(
 def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
         Quantization(**values)  # type: ignore[arg-type]
+
+
+def test_a_version_is_named_by_what_is_not_the_default() -> None:
+    assert Quantization().label == ""
+    changed = Quantization("entropy", tolerance=0).label
+    assert changed == " (method entropy, tolerance 0)"
