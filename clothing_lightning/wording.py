@@ -1,5 +1,6 @@
 """How messages and reports put things."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -68,6 +69,9 @@ def printable_lines(text: str) -> str:
 
 
 def markdown_cell(text: str) -> str:
-    """Text as it appears in a Markdown table: one line, no markup."""
+    """Text as it appears in a Markdown table: one line, no markup.
+
+    An underscore within a word, as in ``resnet18_frozen``, is none.
+    """
     line = " ".join(text.split())
-    return "".join(f"\\{c}" if c in r"\|*_`<[" else c for c in line)
+    return re.sub(r"[\\|*`<[]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)

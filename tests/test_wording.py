@@ -2,7 +2,14 @@
 
 import pytest
 
-from clothing_lightning.wording import closest, counted, joined, listed, on_machine
+from clothing_lightning.wording import (
+    closest,
+    counted,
+    joined,
+    listed,
+    markdown_cell,
+    on_machine,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +41,16 @@ def test_machines_are_told_with_their_threads() -> None:
 def test_many_names_are_counted() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed([str(n) for n in range(2000)], 2) == "0, 1 and 1,998 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("resnet18_frozen", "resnet18_frozen"),
+        ("_own_", r"\_own\_"),
+        ("a__b", r"a\_\_b"),
+        ("two\nlines | <b>", r"two lines \| \<b>"),
+    ],
+)
+def test_names_in_markdown_are_not_markup(text: str, cell: str) -> None:
+    assert markdown_cell(text) == cell
