@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from onnxruntime import quantization as ort
 
@@ -22,6 +22,7 @@ from clothing_lightning.compression.onnx_export import export_onnx
 from clothing_lightning.compression.photo_sample import PhotoSample
 from clothing_lightning.compression.quantization import Quantizer, Reader, quiet
 from clothing_lightning.data.options import Preprocessing
+from clothing_lightning.inference.onnx_network import open_session
 from clothing_lightning.inference.trained_network import build_network
 from clothing_lightning.models.description import NetworkDescription
 
@@ -81,25 +82,19 @@ def variants(folder: Path) -> dict[str, Callable[[np.ndarray], object]]:
     with quiet():
         ort.quantize_dynamic(folder / "prepared.onnx", files[label])
     calls: dict[str, Callable[[np.ndarray], object]] = {
-        label: partial(run, opened(file)) for label, file in files.items()
+        label: partial(run, open_session(file, THREADS))
+        for label, file in files.items()
     }
     ours = folder / "ours.onnx"
     calls["int8, the file opened at each call"] = lambda images: run(
-        opened(ours), images
+        open_session(ours, THREADS), images
     )
     return calls
 
 
-def run(session: onnxruntime.InferenceSession, images: np.ndarray) -> object:
+def run(session: Any, images: np.ndarray) -> object:
     """Run a network."""
     return session.run(None, {"images": images})
-
-
-def opened(file: Path) -> onnxruntime.InferenceSession:
-    """Open a file."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    return onnxruntime.InferenceSession(file, options)
 
 
 def timed(
