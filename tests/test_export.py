@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from clothing_lightning import export
 from clothing_lightning.compression import export as exporting
+from clothing_lightning.compression import winner
 from clothing_lightning.compression.formats import FORMATS
 from clothing_lightning.inference.checkpoint import read_checkpoint
 from tests.trained_run import COLOURS, Trained, trained
@@ -147,9 +148,9 @@ def test_a_run_without_a_checkpoint_is_refused(
 def test_a_checkpoint_whose_run_is_unknown_is_refused(
     trained: Trained, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "run_of", lambda description: None)
+    monkeypatch.setattr(winner, "run_of", lambda description: None)
     message = refused(str(trained.best))
-    assert "an export is checked on the run's test images. Set MLFLOW_TR" in message
+    assert "only the run knows the images to test it on. Set MLFLOW_TR" in message
 
 
 def test_files_of_others_stay(
@@ -210,7 +211,7 @@ def test_a_network_that_cannot_be_exported_is_told(
 ) -> None:
     model = read_checkpoint(trained.best, None, "cpu")
     other = replace(model, network=Undecided())
-    monkeypatch.setattr(exporting, "read_checkpoint", lambda *_: other)
+    monkeypatch.setattr(winner, "read_checkpoint", lambda *_: other)
     message = refused("tiny", "--to", target)
     assert f"test_resnet: cannot be exported to {target} (" in message
     assert "\n" not in message
