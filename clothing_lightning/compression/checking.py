@@ -1,16 +1,16 @@
 """Whether an exported network is the same function as the one that was trained."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clothing_lightning.compression.formats import Network
 from clothing_lightning.compression.graph_preprocessing import WithPreprocessing
 from clothing_lightning.data.decoding import read_image
 from clothing_lightning.data.progress import with_progress
-from clothing_lightning.data.selection import clipped_boxes
 from clothing_lightning.errors import ExportError
 from clothing_lightning.inference.evaluation import ImageSet
 from clothing_lightning.inference.trained_network import TrainedNetwork
@@ -19,8 +19,6 @@ TOLERANCE = 1e-4
 """Largest difference of a probability that the order of additions explains."""
 
 _BATCH = 32
-
-Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,9 @@ Batch = tuple[Tensor, Sequence[Tensor]]
 def _prepared(model: TrainedNetwork, images: ImageSet) -> Iterator[Batch]:
     """Yield batches of normalised images, as the run's own test has read them."""
     paths = [images.root / path for path in images.table["path"]]
-    for photos, errors in model.read_photos(paths, _boxes(images)).batches(_BATCH, 0):
+    for photos, errors in model.read_photos(
+        paths, images.boxes_of(images.table)
+    ).batches(_BATCH, 0):
         for error in errors:
             if error is not None:
                 raise error
@@ -107,7 +107,7 @@ def _prepared(model: TrainedNetwork, images: ImageSet) -> Iterator[Batch]:
 def _photos(model: TrainedNetwork, images: ImageSet) -> Iterator[Batch]:
     """Yield batches of photos as they are decoded, each uint8 ``[1, H, W, 3]``."""
     prepare = WithPreprocessing(nn.Identity(), model.preprocessing)
-    boxes = _boxes(images)
+    boxes = images.boxes_of(images.table)
     photos = []
     for row, path in enumerate(images.table["path"]):
         photo = read_image(images.root / path)
@@ -120,11 +120,3 @@ def _photos(model: TrainedNetwork, images: ImageSet) -> Iterator[Batch]:
         if len(photos) == _BATCH or row == len(images.table) - 1:
             yield torch.cat([prepare(each) for each in photos]), photos
             photos = []
-
-
-def _boxes(
-    images: ImageSet,
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None":
-    if not images.crops_to_boxes:
-        return None
-    return clipped_boxes(images.table, images.inspection, images.name)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,16 @@ class ImageSet:
         """Reason by path of images that cannot be read."""
         reasons = self.inspection["refusal"].dropna()
         return {str(path): str(reason) for path, reason in reasons.items()}
+
+    def boxes_of(self, rows: pd.DataFrame) -> "np.ndarray[Any, Any] | None":
+        """Return the boxes that some of its images are cut to, or None.
+
+        Raises:
+            DataError: If a box lies outside of its image.
+        """
+        if not self.crops_to_boxes:
+            return None
+        return clipped_boxes(rows, self.inspection, self.name)
 
 
 @dataclass(frozen=True)
@@ -236,9 +247,7 @@ def _trained_hashes(images: ImageSet, run: StoredRun | None) -> set[str]:
 def _predictions(
     model: TrainedNetwork, images: ImageSet, table: pd.DataFrame, batch_size: int
 ) -> pd.DataFrame:
-    boxes = None
-    if images.crops_to_boxes:
-        boxes = clipped_boxes(table, images.inspection, images.name)
+    boxes = images.boxes_of(table)
     paths = [images.root / path for path in table["path"]]
     results = model.predict(paths, batch_size, boxes)
     rows = []
