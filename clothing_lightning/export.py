@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clothing_lightning.cli.command import CommandParser, claim_folder, run_command
+from clothing_lightning.cli.registration import add_registration, registration_of
 from clothing_lightning.errors import ConfigError
 
-TARGETS = ("onnx", "safetensors", "torch")
+TARGETS = ("onnx", "safetensors", "torch", "mlflow")
 DESCRIPTION = """\
 Writes the best network of a run as a file that other software reads, with a
 model card beside it. The file is read back and run on the run's test images: if
@@ -17,11 +18,13 @@ written. RUN is a run's id, the start of it, its name, or a checkpoint's path.
   ... export b4ff3c49
   ... export b4ff3c49 --with-preprocessing --out shirts
   ... export b4ff3c49 --to safetensors
+  ... export b4ff3c49 --to mlflow --register clothes --alias champion --if-better
 """
 EPILOG = """\
 onnx runs in ONNX Runtime, without torch (pip install 'clothing-lightning[export]');
 safetensors has weights and the config.json that timm.create_model('local-dir:...')
-reads; torch is a program of torch.export (.pt2).
+reads; torch is a program of torch.export (.pt2); mlflow is a model of the run in
+MLflow, which mlflow models serve answers with, and a folder if --out names one.
 
 Exit codes: 0 exported; 2 something to put right (one message says what); 130
 interrupted.
@@ -36,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(
         "export",
-        "RUN [--to onnx|safetensors|torch] [...]",
+        "RUN [--to onnx|safetensors|torch|mlflow] [...]",
         description=DESCRIPTION,
         epilog=EPILOG,
     )
@@ -50,6 +53,7 @@ def _parser() -> CommandParser:
     )
     add("--out", metavar="FOLDER", help="where the files go (exports/RUN-FORMAT)")
     add("--root", metavar="FOLDER", help="where the run's own images are now")
+    add_registration(parser)
     return parser
 
 
@@ -57,22 +61,32 @@ def _export(words: list[str]) -> int:
     if words[0].startswith("-"):
         raise ConfigError(f"{words[0]}: name the run before the flags.")
     options = _parser().parse_args(words[1:])
-    default = Path("exports") / f"{Path(words[0]).stem}-{options.to}"
-    folder = Path(options.out).expanduser() if options.out else default
-    claim_folder(folder, "README.md", "an export", "---\nlibrary_name: ")
+    registration = registration_of(options)
+    if registration and options.to != "mlflow":
+        raise ConfigError(
+            "--register: MLflow registers models of its own kind. Use --to mlflow in "
+            f"the place of --to {options.to}."
+        )
+    folder = None
+    if options.out or options.to != "mlflow":
+        default = Path("exports") / f"{Path(words[0]).stem}-{options.to}"
+        folder = Path(options.out).expanduser() if options.out else default
+        claim_folder(folder, "README.md", "an export", "---\nlibrary_name: ")
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
+    from clothing_lightning.comparison.promotion import promote
     from clothing_lightning.compression.export import ExportRequest, export
 
-    quiet_libraries()
-    export(
-        ExportRequest(
-            run=words[0],
-            target=options.to,
-            folder=folder,
-            with_preprocessing=options.with_preprocessing,
-            root=options.root,
-        )
+    request = ExportRequest(
+        run=words[0],
+        target=options.to,
+        folder=folder,
+        with_preprocessing=options.with_preprocessing,
+        root=options.root,
     )
+    quiet_libraries()
+    run, model_id = export(request)
+    if registration:
+        promote(run, model_id, registration)
     return 0
 
 

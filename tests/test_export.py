@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +51,10 @@ def moved_away(path: Path) -> Iterator[None]:
         elsewhere.rename(path)
 
 
+def moved_away_if_there(path: Path) -> AbstractContextManager[None]:
+    return moved_away(path) if path.exists() else nullcontext()
+
+
 def test_help_names_the_formats(capsys: Captured) -> None:
     assert export.main(["--help"]) == 0
     shown = capsys.readouterr().out
@@ -95,6 +99,31 @@ def test_it_goes_below_exports_where_no_folder_is_named(
     assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
+def test_another_format_takes_the_place_of_the_one_before(
+    trained: Trained, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    files = {
+        "safetensors": {"model.safetensors", "config.json"},
+        "mlflow": {"MLmodel", "artifacts", "requirements.txt", "served_model.py"},
+        "torch": {"model.pt2"},
+    }
+    for target, written in files.items():
+        words = ["tiny", "--to", target, "--out", str(folder)]
+        assert export.main(words) == 0
+        (folder / "notes.txt").write_text("mine")
+        names = {path.name for path in folder.iterdir()}
+        assert names >= {"README.md", "notes.txt"} | written
+        assert not names & {n for t in files if t != target for n in files[t]}
+
+
+@pytest.mark.parametrize("words", [["--root", "nowhere"], ["--register", "shirts"]])
+def test_a_refused_export_leaves_no_folder(words: list[str], trained: Trained) -> None:
+    with moved_away_if_there(Path("exports")):
+        assert export.main(["tiny", *words]) == 2
+        assert not Path("exports").exists()
+
+
 def test_images_may_lie_elsewhere_now(
     trained: Trained, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
@@ -125,9 +154,22 @@ def test_photos_that_cannot_be_read_are_told(
     [
         (["nobody"], "run 'nobody' is not in sqlite"),
         (["none.ckpt"], "none.ckpt: there is no such checkpoint"),
-        (["tiny", "--to", "torch", "--with-preprocessing"], "--to torch writes none"),
+        (["tiny", "--to", "torch", "--with-preprocessing"], "--to torch is no such"),
         (["tiny", "--to", "keras"], "--to: invalid choice: 'keras'"),
         (["--to", "onnx", "tiny"], "--to: name the run before the flags"),
+        (["tiny", "--register", "x"], "Use --to mlflow in the place of --to onnx"),
+        (["tiny", "--to", "mlflow", "--register", "a/b"], "'a/b' is no name of a mo"),
+        (["tiny", "--to", "mlflow", "--register", " "], "' ' is no name of a model"),
+        (["tiny", "--to", "mlflow", "--alias", "best"], "--alias: is of a registered"),
+        (["tiny", "--to", "mlflow", "--if-better"], "--if-better: is of a registered"),
+        (
+            ["tiny", "--to", "mlflow", "--register", "x", "--if-better"],
+            "--if-better: says when an alias is moved",
+        ),
+        (
+            ["tiny", "--to", "mlflow", "--register", "x", "--alias", "V1"],
+            "--alias: 'V1' is no alias",
+        ),
         (["tiny", "--too", "onnx"], "unrecognized arguments: --too"),
         (["tiny", "--root", "nowhere"], "--root FOLDER"),
     ],
@@ -226,7 +268,7 @@ def test_an_interrupted_export_leaves_nothing(
     monkeypatch.setattr(exporting, "check", interrupted)
     folder = tmp_path / "new" / "out"
     assert export.main(["tiny", "--to", "torch", "--out", str(folder)]) == 130
-    assert list(folder.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_told(

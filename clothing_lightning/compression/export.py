@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import pandas as pd
+import yaml
 
 from clothing_lightning import datamodules
 from clothing_lightning.compression.checking import Check, check
@@ -20,12 +23,14 @@ from clothing_lightning.compression.onnx_export import exporting
 from clothing_lightning.compression.usage import usage
 from clothing_lightning.compression.winner import find_winner
 from clothing_lightning.data.table import SPLITS, read_cells
-from clothing_lightning.errors import ConfigError, RunError, StorageError
+from clothing_lightning.errors import ConfigError, RunError, StorageError, UserError
 from clothing_lightning.inference.evaluation import ImageSet, images_of_run
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.model_card import CardFacts, model_card
 from clothing_lightning.tracking.read import StoredRun
+from clothing_lightning.tracking.registry import MODEL, log_model
+from clothing_lightning.tracking.store import how_to_serve
 from clothing_lightning.wording import listed
 
 CARD = "README.md"
@@ -40,19 +45,32 @@ class ExportRequest:
     Attributes:
         run: Id, start of the id, or name of the run; or the path of a checkpoint.
         target: Name of the format, one of `FORMATS`.
-        folder: Folder that is written; files of an earlier export are replaced.
+        folder: Folder that is written; files of an earlier export are replaced. None
+            leaves an MLflow model to its run.
         with_preprocessing: Whether the graph resizes, crops and normalises photos.
         root: Folder that the run's own images are in now; None: where they were.
     """
 
     run: str
     target: str
-    folder: Path
+    folder: Path | None = None
     with_preprocessing: bool = False
     root: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what the format cannot do.
 
-def export(request: ExportRequest) -> Path:
+        Raises:
+            ConfigError: If it cannot.
+        """
+        if self.with_preprocessing and self.target != "onnx":
+            raise ConfigError(
+                f"--with-preprocessing: stands in the graph of an ONNX file, and "
+                f"--to {self.target} is no such. Leave it out, or use --to onnx."
+            )
+
+
+def export(request: ExportRequest) -> tuple[StoredRun, str]:
     """Export the network of a run.
 
     The files appear once the export has been checked on the run's test images: before
@@ -62,19 +80,15 @@ def export(request: ExportRequest) -> Path:
         request: What is to be exported, and how.
 
     Returns:
-        The path of the file with the weights.
+        The run, and the id of the MLflow model that it has now, which is empty for
+        other formats.
 
     Raises:
-        ConfigError: If the format cannot do what is asked, or a library is missing.
+        ConfigError: If a library is missing.
         ExportError: If the network cannot be exported, or is not the same afterwards.
         RunError: If there is no such run or checkpoint, or its run is not in the store.
-        StorageError: If the folder cannot be written.
+        StorageError: If the folder or the store cannot be written.
     """
-    if request.with_preprocessing and request.target != "onnx":
-        raise ConfigError(
-            f"--with-preprocessing: stands in the graph of an ONNX file, and "
-            f"--to {request.target} writes none. Leave it out, or use --to onnx."
-        )
     model, run = find_winner(request.run)
     images = images_of_run(
         run,
@@ -88,37 +102,75 @@ def export(request: ExportRequest) -> Path:
     target = FORMATS[request.target]
     if request.with_preprocessing:
         target = onnx_format(with_preprocessing=True)
+    with _new_folder(request.folder) as folder:
+        target.write(model, folder)
+        with exporting(model.description.backbone, request.target):
+            network = target.read(folder)
+        checked = check(model, network, images, takes_photos=target.takes_photos)
+        say(f"checked   {checked}")
+        card = model_card(_facts(request, target, run, model, checked, images))
+        (folder / CARD).write_text(card, encoding="utf-8")
+        if request.folder:
+            _publish(folder, request.folder)
+            file = request.folder / target.file
+            say(f"file      {file}  {file.stat().st_size / 1e6:.1f} MB")
+            say(f"card      {request.folder / CARD}")
+        if request.target != "mlflow":
+            return run, ""
+        model_id = log_model(run, folder)
+        say(f"model     models:/{model_id}")
+        say(f"serve     {how_to_serve(f'runs:/{run.run_id}/{MODEL}')}")
+        return run, model_id
+
+
+@contextmanager
+def _new_folder(wanted: Path | None) -> Iterator[Path]:
+    """Make a hidden folder on the disk of another; both are gone when this fails."""
+    above = wanted and next(p for p in wanted.absolute().parents if p.exists())
     try:
-        request.folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=request.folder.parent, prefix=".export-") as name:
-            folder = Path(name)
-            target.write(model, folder)
-            with exporting(model.description.backbone, request.target):
-                network = target.read(folder)
-            checked = check(
-                model, network, images, takes_photos=request.with_preprocessing
-            )
-            card = model_card(_facts(request, target, run, model, checked, images))
-            (folder / CARD).write_text(card, encoding="utf-8")
-            request.folder.mkdir(exist_ok=True)
-            for file in folder.iterdir():
-                # A copy has the permissions that new files have here.
-                part = request.folder / f"{file.name}.part"
-                shutil.copyfile(file, part)
-                part.replace(request.folder / file.name)
+        with TemporaryDirectory(dir=above, prefix=".export-") as name:
+            yield Path(name)
     except OSError as err:
-        if isinstance(err, StorageError):
+        if isinstance(err, UserError):
             raise
         raise StorageError(
-            f"'{request.folder}': cannot be written ({err}). Free space, or name "
-            "another folder with --out."
+            f"'{wanted or gettempdir()}': cannot be written ({err}). Free space, or "
+            "name another folder with --out."
         ) from err
-    say(f"checked   {checked}")
-    file = request.folder / target.file
-    megabytes = file.stat().st_size / 1e6
-    say(f"file      {file}  {megabytes:.1f} MB")
-    say(f"card      {request.folder / CARD}")
-    return file
+
+
+def _publish(made: Path, folder: Path) -> None:
+    """Put what was made in the place of an earlier export; files of others stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _earlier(folder) - {file.name for file in made.iterdir()}:
+        _remove(folder / name)
+    for file in made.iterdir():
+        # Copies have the permissions that new files have here.
+        part = folder / f"{file.name}.part"
+        if file.is_dir():
+            shutil.copytree(file, part, copy_function=shutil.copyfile)
+            _remove(folder / file.name)
+        else:
+            shutil.copyfile(file, part)
+        part.replace(folder / file.name)
+
+
+def _earlier(folder: Path) -> set[str]:
+    """Return what the export wrote whose card is in a folder."""
+    try:
+        head = (folder / CARD).read_text(encoding="utf-8").split("---\n")[1]
+    except FileNotFoundError:
+        return set()
+    library = yaml.safe_load(head)["library_name"]
+    formats = [each for each in FORMATS.values() if each.library == library]
+    return {name for each in formats for name in each.names}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _facts(

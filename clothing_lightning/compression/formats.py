@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import timm
 import torch
@@ -16,6 +17,7 @@ from clothing_lightning.compression.onnx_export import example, export_onnx, exp
 from clothing_lightning.inference.onnx_network import OnnxNetwork
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.models.description import KEY
+from clothing_lightning.tracking import packaged_model
 
 Network = Callable[[Tensor], Tensor]
 
@@ -25,16 +27,26 @@ class Format:
     """A format of files.
 
     Attributes:
-        file: Name of the file that holds the weights.
+        file: Path of the file that holds the weights.
         library: Name of the library that reads it, as model cards have it.
         write: Function that writes a network into a folder.
         read: Function from that folder to the network, in the way its users read it.
+        others: Names of the files that are written besides.
+        takes_photos: Whether the network takes photos of any size, uint8
+            ``[N, H, W, 3]``, instead of normalised images.
     """
 
     file: str
     library: str
     write: Callable[[TrainedNetwork, Path], None]
     read: Callable[[Path], Network]
+    others: tuple[str, ...] = ()
+    takes_photos: bool = False
+
+    @property
+    def names(self) -> set[str]:
+        """Names of all that stands in the folder."""
+        return {Path(self.file).parts[0], *self.others}
 
 
 def _write_torch(model: TrainedNetwork, folder: Path) -> None:
@@ -80,6 +92,28 @@ def _read_safetensors(folder: Path) -> Network:
     return network.eval()
 
 
+def _write_mlflow(model: TrainedNetwork, folder: Path) -> None:
+    """Write an MLflow model around an ONNX file that prepares photos itself."""
+    with TemporaryDirectory() as name:
+        file = Path(name) / "model.onnx"
+        export_onnx(model, file, with_preprocessing=True)
+        with exporting(model.description.backbone, "mlflow"):
+            packaged_model.write_model(folder, file)
+
+
+def _read_mlflow(folder: Path) -> Network:
+    classify = packaged_model.read_model(folder)
+    about = OnnxNetwork(folder / packaged_model.NETWORK).metadata[KEY]
+    names = json.loads(about)["class_names"]
+
+    def logits(photos: Tensor) -> Tensor:
+        answers = [classify(photo) for photo in photos.numpy()]
+        rows = [[answer[name] for name in names] for answer in answers]
+        return torch.tensor(rows).log()
+
+    return logits
+
+
 def onnx_format(*, with_preprocessing: bool) -> Format:
     """Return the format ONNX.
 
@@ -93,15 +127,28 @@ def onnx_format(*, with_preprocessing: bool) -> Format:
             model, folder / "model.onnx", with_preprocessing=with_preprocessing
         ),
         lambda folder: OnnxNetwork(folder / "model.onnx"),
+        takes_photos=with_preprocessing,
     )
 
 
 FORMATS: Mapping[str, Format] = {
     "onnx": onnx_format(with_preprocessing=False),
     "safetensors": Format(
-        "model.safetensors", "timm", _write_safetensors, _read_safetensors
+        "model.safetensors",
+        "timm",
+        _write_safetensors,
+        _read_safetensors,
+        ("config.json",),
     ),
     "torch": Format("model.pt2", "torch", _write_torch, _read_torch),
+    "mlflow": Format(
+        packaged_model.NETWORK,
+        "mlflow",
+        _write_mlflow,
+        _read_mlflow,
+        packaged_model.OTHERS,
+        takes_photos=True,
+    ),
 }
 
 

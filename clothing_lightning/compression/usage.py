@@ -55,6 +55,15 @@ transform = timm.data.create_transform(**timm.data.resolve_data_config(model=net
 names = network.pretrained_cfg["label_names"]
 print(names[probabilities.argmax()], float(probabilities.max()))
 """
+_MLFLOW = """\
+import mlflow
+import pandas as pd
+from pathlib import Path
+
+model = mlflow.pyfunc.load_model(".")
+answers = model.predict(pd.DataFrame({"image": [Path("photo.jpg")]}), {"top": 1})
+print(answers["label"][0], answers["probability"][0])
+"""
 
 
 def usage(
@@ -72,6 +81,8 @@ def usage(
         preprocessing: What the network expects of its images.
         with_preprocessing: Whether the graph prepares the photo itself.
     """
+    if target == "mlflow":
+        return _MLFLOW
     if target == "safetensors":
         photo = _OPEN_PHOTO.format(mode="L" if len(preprocessing.mean) == 1 else "RGB")
         return _TIMM.format(photo=photo, registration=_registration(backbone))

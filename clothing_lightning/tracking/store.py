@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse, urlsplit
 
@@ -54,6 +55,14 @@ def where_to_browse() -> str:
         return f"make ui, or: mlflow ui --backend-store-uri {_default_uri(FOLDER)}"
     shown = uri if uri == shown_uri() else '"$MLFLOW_TRACKING_URI"'
     return f"mlflow ui --backend-store-uri {shown}"
+
+
+def how_to_serve(model: str) -> str:
+    """The command that serves a model, which is named by its address."""
+    command = f"mlflow models serve --model-uri {quote(model)} --env-manager local"
+    if not is_default_store():
+        return command
+    return f"MLFLOW_TRACKING_URI={_default_uri(FOLDER)} {command}"
 
 
 def staging_folder(run_id: str) -> Path:

@@ -90,7 +90,14 @@ def test_torch_needs_no_timm(answers: Callable[..., str]) -> None:
     assert "torch.export.load(" in answers([*OURS, "timm"], "--to", "torch")
 
 
-@pytest.mark.parametrize("target", ["onnx", "safetensors", "torch"])
+def test_mlflow_needs_neither_torch_nor_this_project(
+    answers: Callable[..., str],
+) -> None:
+    without = [name for name in WITHOUT_TORCH if name not in ("mlflow", "pandas")]
+    assert "mlflow.pyfunc.load_model(" in answers(without, "--to", "mlflow")
+
+
+@pytest.mark.parametrize("target", ["onnx", "safetensors", "torch", "mlflow"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_scripts_are_python_for_gray_networks_too(target: str, channels: int) -> None:
     preprocessing = Preprocessing(28, (0.286,) * channels, (0.353,) * channels, 0.9)
