@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clothing_lightning.cli.command import CommandParser, claim_folder, run_command
-from clothing_lightning.cli.registration import add_registration, registration_of
+from clothing_lightning.cli.registration import (
+    add_registration,
+    registration_of,
+)
 from clothing_lightning.errors import ConfigError
 
 TARGETS = ("onnx", "safetensors", "torch", "mlflow")

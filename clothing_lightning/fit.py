@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from clothing_lightning.cli.arguments import Arguments, fit_parser, split_arguments
 from clothing_lightning.cli.command import run_command
+from clothing_lightning.cli.registration import require_libraries
 from clothing_lightning.cli.third_party_warnings import quiet_libraries
-from clothing_lightning.errors import EXIT_INTERRUPTED, ConfigError
+from clothing_lightning.errors import EXIT_INTERRUPTED, ConfigError, UserError
+from clothing_lightning.tracking.registry import Registration
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +38,11 @@ def _fit(arguments: Arguments) -> int:
         return fit_group(
             split_arguments(stored["words"]), stored_run.run_id, stored["digest"]
         )
+    registration = arguments.registration
+    if stored_run and not registration:
+        registration = Registration.of_run(stored_run.tags)
+    if registration:
+        require_libraries()
     from clothing_lightning.cli.experiment import ExperimentCLI
 
     quiet_libraries()  # now, since Lightning sets its loggers' levels on import
@@ -43,14 +50,27 @@ def _fit(arguments: Arguments) -> int:
     parsed = ExperimentCLI([*stored_files, *arguments.files], arguments.options)
     # Here, since mlflow and matplotlib take seconds to import, and a mistake in the
     # experiment should be told before.
+    from clothing_lightning.comparison.promotion import promote
+    from clothing_lightning.compression.export import ExportRequest, export
     from clothing_lightning.training.fitting import fit
 
     ended = fit(parsed.experiment(arguments), parsed.build_trainer, stored_run)
-    return 0 if ended == "FINISHED" else EXIT_INTERRUPTED
+    if ended.status == "KILLED":
+        return EXIT_INTERRUPTED
+    if registration and ended.run_id:
+        try:
+            promote(*export(ExportRequest(ended.run_id, "mlflow")), registration)
+        except UserError as err:
+            raise type(err)(
+                f"{err} The run is finished and kept. To register it later: python -m "
+                f"clothing_lightning.export {ended.run_id[:8]} --to mlflow "
+                f"{registration.flags}"
+            ) from err
+    return 0
 
 
 def _require_nothing_else(name: str, arguments: Arguments) -> None:
-    if arguments.files or arguments.options:
+    if arguments.files or arguments.options or arguments.registration:
         raise ConfigError(
             f"--resume: {name} stands for several runs, which go on as they began. "
             "Leave out everything else."

@@ -7,7 +7,9 @@ from itertools import product, takewhile
 from pathlib import Path
 
 from clothing_lightning.cli.command import CommandParser
+from clothing_lightning.cli.registration import add_registration, registration_of
 from clothing_lightning.errors import ConfigError
+from clothing_lightning.tracking.registry import Registration
 from clothing_lightning.training.run_group import GroupPlan, Variation
 from clothing_lightning.wording import closest, one_line
 
@@ -18,9 +20,11 @@ class Arguments(GroupPlan):
 
     Attributes:
         resume: The id, name or start of the id of the run to continue.
+        registration: Where the model of the run is registered; None: nowhere.
     """
 
     resume: str | None = None
+    registration: Registration | None = None
 
 
 COMMON_OPTIONS = {
@@ -85,6 +89,7 @@ def fit_parser() -> CommandParser:
     add("--folds", help="cross-validation, pooled")
     add("--seeds", nargs="+", help="the same split, other chance")
     add("--split_seeds", nargs="+", help="other splits as well")
+    add_registration(parser)
     return parser
 
 
@@ -112,6 +117,12 @@ def split_arguments(words: list[str]) -> Arguments:
             "--resume: runs go on as they began. Leave out --folds, --seeds and "
             "--split_seeds."
         )
+    registration = registration_of(own)
+    if registration and variations:
+        raise ConfigError(
+            "--register: of several runs none is the one. Leave it out, and register "
+            f"one of them: export RUN --to mlflow {registration.flags}"
+        )
     for file in files:
         _check_yaml(file)
     if not (files or own.resume or own.help_all or own.print_config):
@@ -120,7 +131,15 @@ def split_arguments(words: list[str]) -> Arguments:
             "experiments/resnet18.yaml, before the flags."
         )
     options += ["--help"] * own.help_all + ["--print_config"] * own.print_config
-    return Arguments(files, options, words, variations, own.folds or 0, own.resume)
+    return Arguments(
+        files,
+        options,
+        words,
+        variations,
+        own.folds or 0,
+        own.resume,
+        registration,
+    )
 
 
 def _variations(own: Namespace) -> list[Variation]:

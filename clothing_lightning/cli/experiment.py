@@ -127,10 +127,11 @@ class ExperimentCLI(LightningCLI):
         """
         default_name = arguments.files[0].stem if arguments.files else "run"
         options: RunOptions = self.config.run
+        registration = arguments.registration
         return Experiment(
             name=options.name or default_name,
             experiment=options.experiment or self.datamodule.name,
-            tags=options.tags,
+            tags=options.tags | (registration.tags if registration else {}),
             config=self.parser.dump(self.config, skip_unset=False),
             command=arguments.words,
             model=self.model,

@@ -1,6 +1,7 @@
 """The options that register a model, of each command that can."""
 
 import argparse
+from importlib.util import find_spec
 
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.tracking.registry import Registration
@@ -31,3 +32,17 @@ def registration_of(options: argparse.Namespace) -> Registration | None:
     for flag in (flag for flag, is_given in given.items() if is_given):
         raise ConfigError(f"{flag}: is of a registered model. Add --register NAME.")
     return None
+
+
+def require_libraries() -> None:
+    """Make sure that a model can be written, before anything is computed.
+
+    Raises:
+        ConfigError: If a library is not installed.
+    """
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        if find_spec(name) is None:
+            raise ConfigError(
+                f"--register: {name} is not installed, and the model needs it. pip "
+                "install 'clothing-lightning[export]'"
+            )

@@ -1,15 +1,19 @@
 """Models of runs, and the versions of registered models that are made of them."""
 
+import json
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from clothing_lightning.errors import ConfigError, StorageError
 from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.tracking.store import client, first_line, tracking_uri
 
+REGISTER_TAG = "registration"
 MODEL = "model"
 """Name of the model of a run, whose address is ``runs:/RUN_ID/model``."""
 
@@ -51,6 +55,24 @@ class Registration:
                 f"--alias: {self.alias!r} is no alias. Write letters, digits, - and _, "
                 "such as champion; latest, and v with a number, are MLflow's own."
             )
+
+    @classmethod
+    def of_run(cls, tags: Mapping[str, str]) -> Self | None:
+        """What a run began with, from its tags; None if it is not to be registered."""
+        values = tags.get(REGISTER_TAG)
+        return cls(**json.loads(values)) if values else None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of a run that is to be registered once it is trained."""
+        return {REGISTER_TAG: json.dumps(asdict(self))}
+
+    @property
+    def flags(self) -> str:
+        """The same as flags of a command."""
+        words = ["--register", self.name]
+        words += ["--alias", self.alias] if self.alias else []
+        return shlex.join([*words, *["--if-better"] * self.if_better])
 
 
 def log_model(run: StoredRun, folder: Path) -> str:

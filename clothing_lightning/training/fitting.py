@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -38,20 +38,29 @@ BuildTrainer = Callable[[Sequence[Callback], Logger, CheckpointIO], Trainer]
 """Function from our callbacks, logger and writer of checkpoints to the trainer."""
 
 
+class Ended(NamedTuple):
+    """How a training ended.
+
+    Attributes:
+        status: ``KILLED`` if it was interrupted.
+        run_id: MLflow's id of the run; empty on all devices but the first.
+    """
+
+    status: Literal["FINISHED", "KILLED"]
+    run_id: str
+
+
 def fit(
     experiment: Experiment,
     build_trainer: BuildTrainer,
     stored_run: StoredRun | None = None,
-) -> Literal["FINISHED", "KILLED"]:
+) -> Ended:
     """Train, validate and test, and record the run.
 
     Args:
         experiment: The model, its data, and the name of the run.
         build_trainer: Builds the trainer that the experiment describes.
         stored_run: The run to continue; None starts a new one.
-
-    Returns:
-        How the run ended: ``KILLED`` if it was interrupted.
 
     Raises:
         UserError: If something is for the user to put right.
@@ -78,13 +87,14 @@ def fit(
             )
         folder = str(run.folder / "checkpoints")
         experiment.checkpoint.dirpath = last.dirpath = folder
+    run_id = run.run_id if run else ""
     try:
         _train_and_test(experiment, trainer, recorder, logger, resumed_from)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         if run is not None:
             _finish(run, _ended("KILLED", recorder, stored_run))
             show_interrupted(run, trainer.current_epoch)
-        return "KILLED"
+        return Ended("KILLED", run_id)
     except BaseException as err:
         if run is not None:
             _finish(run, _ended("FAILED", recorder, stored_run))
@@ -93,7 +103,7 @@ def fit(
         _finish(run, "FINISHED")
         show_results(stored_predictions(run))
         show_run(run)
-    return "FINISHED"
+    return Ended("FINISHED", run_id)
 
 
 def _last_checkpoint(stored_run: StoredRun | None) -> Path | None:
