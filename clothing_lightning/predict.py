@@ -24,6 +24,7 @@ downloaded.
   ... predict efficientnet_lite0 photo.jpg
   ... predict b4ff3c49 photos/ --top 5 --csv labels.csv
   ... predict b4ff3c49 photos/ --sheet sheet.png --explain why/
+  ... predict b4ff3c49 photos/ --abstain 0.95
   ... predict b4ff3c49 photos/ --json | jq -r '.images[].path'
 """
 EPILOG = """\
@@ -32,6 +33,9 @@ Files that are there already are not written over. In Python:
   from clothing_lightning.inference.predictor import Predictor
   predictor = Predictor("efficientnet_lite0")
   table = predictor(["a.jpg", "b.jpg"])
+
+Probabilities are calibrated: the network's logits are divided by a temperature
+that was fitted on the validation images.
 
 Exit codes: 0 every photo is predicted; 1 some could not be read, which are
 listed on stderr, and the others are predicted; 2 something to put right (one
@@ -75,6 +79,13 @@ def _parser() -> CommandParser:
         metavar="FOLDER",
         help="write for each photo what spoke for its class (Grad-CAM)",
     )
+    add(
+        "--abstain",
+        type=float,
+        metavar="ACCURACY",
+        help='answer "unsure" below the probability at which the answers for '
+        "validation images are as accurate as this, such as 0.9",
+    )
     add("--batch", type=int, default=32, metavar="N", help="photos at once (32)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return parser
@@ -85,10 +96,19 @@ def _predict(words: list[str]) -> int:
     _check(options)
     from clothing_lightning.cli.malloc import keep_freed_memory
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
-    from clothing_lightning.inference.prediction import predict_photos, write_files
+    from clothing_lightning.inference.prediction import (
+        json_source,
+        predict_photos,
+        write_files,
+    )
     from clothing_lightning.inference.predictor import Predictor, photo_paths
     from clothing_lightning.reports.contact_sheet import sheet_files
-    from clothing_lightning.reports.predicted import json_text, show
+    from clothing_lightning.reports.predicted import (
+        abstention_line,
+        json_text,
+        print_note,
+        show,
+    )
 
     quiet_libraries()
     keep_freed_memory()
@@ -97,13 +117,20 @@ def _predict(words: list[str]) -> int:
     if options.sheet:
         for file in sheet_files(options.sheet, len(paths)):
             _require_new("--sheet", file)
-    predictor = Predictor(run, device=options.device, batch_size=options.batch)
+    predictor = Predictor(
+        run,
+        device=options.device,
+        batch_size=options.batch,
+        abstain=options.abstain,
+    )
     predictions, unreadable = predict_photos(predictor, paths, options.top)
     if options.json:
-        source = {"run": predictor.title, "checkpoint": str(predictor.checkpoint)}
+        source = json_source(predictor)
         sys.stdout.write(json_text(predictions, unreadable, source))
     else:
         show(predictions, unreadable)
+    if predictor.answers:
+        print_note(abstention_line(predictor.answers))
     if not predictions:
         raise DataError(f"none of {counted(len(paths), 'photo')} can be read.")
     write_files(

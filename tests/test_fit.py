@@ -21,6 +21,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from clothing_lightning import fit
+from clothing_lightning.metrics.abstention import calibrate
+from clothing_lightning.metrics.calibration import tempering
 from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.tracking.read import find_run
 from clothing_lightning.tracking.store import tracking_uri
@@ -98,6 +100,7 @@ def test_a_run_holds_all_that_the_design_names(
     assert len([name for name in images if name.endswith(".png")]) == 3
 
     output = capsys.readouterr().out
+    assert "calibration by only 8 validation images: temperature " in output
     assert "test, best" in output
     assert "test, last" in output
     assert run.info.run_id in output
@@ -114,6 +117,13 @@ def test_metrics_parameters_tags_and_input(experiment: Path) -> None:
     predictions = pd.read_parquet(folder_of(run) / "predictions" / "test.parquet")
     for name, value in summary(predictions).items():
         assert run.data.metrics[f"test/{name}"] == pytest.approx(value, abs=1e-6)
+    validation = pd.read_parquet(folder_of(run) / "predictions" / "val.parquet")
+    fitted = calibrate(validation)
+    assert fitted is not None
+    assert run.data.metrics["calibration/temperature"] == fitted.temperature
+    assert run.data.metrics["calibration/val_images"] == len(validation)
+    for name, value in tempering(predictions, fitted.temperature).items():
+        assert run.data.metrics[f"calibration/test_{name}"] == pytest.approx(value)
 
     assert run.data.params["data"] == "ClothingDataset"
     assert run.data.params["data.batch_size"] == "4"

@@ -2,15 +2,19 @@
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from clothing_lightning import predict
+from clothing_lightning.inference.checkpoint import read_checkpoint
 from clothing_lightning.inference.predictor import Predictor
+from clothing_lightning.models.description import KEY
 from clothing_lightning.reports.contact_sheet import PHOTOS_PER_PAGE
 from tests.trained_run import COLOURS, EACH, Trained, draw, trained
 
@@ -92,6 +96,64 @@ def test_a_broken_photo_is_told_and_the_others_go_on(
     assert "none of 1 photo can be read" in capsys.readouterr().err
 
 
+def test_unsure_is_told_in_table_csv_and_json(
+    trained: Trained, tmp_path: Path, capsys: Captured
+) -> None:
+    about = read_checkpoint(trained.best).description
+    wanted = about.calibration
+    assert wanted is not None
+    point = wanted.most_accurate
+    photos = [str(trained.photos / path) for path in trained.stored("val")["path"]]
+    asked = f"{math.floor(1000 * point.accuracy) / 1000}"
+    file = tmp_path / "found.csv"
+    words = ["tiny", *photos, "--abstain", asked]
+    assert predict.main([*words, "--json"]) == 0
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    assert content["temperature"] == wanted.temperature
+    assert content["abstention"]["threshold"] == point.threshold
+    expected = [
+        "unsure" if first["probability"] < point.threshold else first["label"]
+        for first, *_ in (image["predictions"] for image in content["images"])
+    ]
+    assert [image["answer"] for image in content["images"]] == expected
+    unsure = expected.count("unsure")
+    assert unsure == len(photos) - point.answered > 0
+    low, high = point.interval
+    line = (
+        f"unsure below {point.threshold:.3f}: of only {len(photos)} validation images "
+        f"{point.answered} ({point.share:.0%}) are answered, {point.accuracy:.3f} of "
+        f"these rightly, 95 % interval {low:.3f} to {high:.3f}."
+    )
+    assert line in printed.err
+    sheet = tmp_path / "sheet.png"
+    assert predict.main([*words, "--csv", str(file), "--sheet", str(sheet)]) == 0
+    assert capsys.readouterr().out.count("unsure (0.") == unsure
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["answer"] for row in rows] == expected
+    assert all(row["prediction_1"] in COLOURS for row in rows)
+    assert sheet.is_file()
+
+
+def test_an_accuracy_out_of_reach_is_told(trained: Trained, capsys: Captured) -> None:
+    content = torch.load(trained.best, weights_only=True)
+    calibration = content[KEY]["calibration"]
+    content[KEY]["calibration"] = calibration | {
+        "images": 8, "curve": [(0.9, 2, 1), (0.5, 6, 4), (0.0, 8, 4)]
+    }  # fmt: skip
+    best = trained.best.read_bytes()
+    torch.save(content, trained.best)
+    try:
+        message = refused(["tiny", trained.photo(), "--abstain", "0.9"], capsys)
+        assert predict.main(["tiny", trained.photo(), "--abstain", "0.666"]) == 0
+    finally:
+        trained.best.write_bytes(best)
+    assert (
+        "--abstain 0.9: no confidence of 'tiny' reaches it on its 8 validation images. "
+        "The most is 0.666, with 6 of them answered."
+    ) in " ".join(message.split())
+
+
 def test_sheets_have_as_many_pages_as_they_need(
     trained: Trained, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -142,6 +204,9 @@ def test_names_of_photos_stay_in_the_folder_of_explanations(
         (["tiny", "PHOTO", "--top", "0"], "--top is 0. The least is 1"),
         (["tiny", "PHOTO", "--top", "x"], "invalid int value"),
         (["tiny", "PHOTO", "--batch", "0"], "--batch is 0. The least is 1"),
+        (["tiny", "PHOTO", "--abstain", "90"], "--abstain is 90. It is the accuracy"),
+        (["tiny", "PHOTO", "--abstain", "nan"], "--abstain is nan. It is the"),
+        (["LAST", "PHOTO", "--abstain", "0.5"], "holds no calibration"),
         (["tiny", "PHOTO", "--device", "tpu"], "--device: invalid choice: 'tpu'"),
         (["tiny", "PHOTO", "--sheet", "a.jpg"], "'a.jpg' does not end in .png"),
         (["tiny", "PHOTO", "--sheet", "no/a.png"], "there is no folder 'no'"),
@@ -161,7 +226,8 @@ def test_mistakes_are_told(
     tmp_path: Path,
     capsys: Captured,
 ) -> None:
-    places = {"PHOTO": trained.photo(), "EMPTY": str(tmp_path)}
+    last = str(trained.best.with_name("last.ckpt"))
+    places = {"PHOTO": trained.photo(), "EMPTY": str(tmp_path), "LAST": last}
     assert message in refused([places.get(word, word) for word in words], capsys)
 
 

@@ -19,7 +19,7 @@ from clothing_lightning.metrics.calibration import (
     reliability,
     tempered,
 )
-from clothing_lightning.metrics.classification_report import class_names
+from clothing_lightning.metrics.classification_report import arrays
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ def _temperatures(model: Model) -> dict[str, float]:
 
 
 def _temperature(validation: pd.DataFrame) -> float:
-    names = pd.Index(class_names(validation), dtype=object)
-    targets = np.asarray(names.get_indexer(pd.Index(validation["label"])))
-    probabilities = validation[list(names)].to_numpy(dtype=np.float64)
+    targets, probabilities = arrays(validation)
     return fit_temperature(probabilities, targets)
 
 

@@ -204,6 +204,7 @@ def _facts(
             description.backbone,
             description.preprocessing,
             with_preprocessing=request.with_preprocessing,
+            temperature=description.temperature,
         ),
     )
 

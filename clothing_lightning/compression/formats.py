@@ -74,7 +74,10 @@ def _write_safetensors(model: TrainedNetwork, folder: Path) -> None:
     save_for_hf(
         network,
         str(folder),
-        model_config={"label_names": description.class_names},
+        model_config={
+            "label_names": description.class_names,
+            "temperature": description.temperature,
+        },
         safe_serialization=True,
         data_config={
             "input_size": (len(preprocessing.mean), size, size),

@@ -26,7 +26,7 @@ from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession("model.onnx")
 about = json.loads(session.get_modelmeta().custom_metadata_map["clothing_lightning"])
 {photo}{prepare}
-logits = session.run(None, {{"images": images}})[0][0]
+logits = session.run(None, {{"images": images}})[0][0]{tempered}
 scores = np.exp(logits - logits.max())
 print(about["class_names"][scores.argmax()], scores.max() / scores.sum())
 """
@@ -39,7 +39,8 @@ from PIL import Image, ImageOps
 about = {{"clothing_lightning": ""}}
 network = torch.export.load("model.pt2", extra_files=about).module()
 {photo}{prepare}
-probabilities = network(torch.from_numpy(images)).softmax(dim=1)[0]
+logits = network(torch.from_numpy(images)){tempered}
+probabilities = logits.softmax(dim=1)[0]
 names = json.loads(about["clothing_lightning"])["class_names"]
 print(names[probabilities.argmax()], float(probabilities.max()))
 """
@@ -51,7 +52,8 @@ import torch
 network = timm.create_model("local-dir:.", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_data_config(model=network))
 {photo}with torch.inference_mode():
-    probabilities = network(transform(photo)[None]).softmax(dim=1)[0]
+    logits = network(transform(photo)[None]){tempered}
+probabilities = logits.softmax(dim=1)[0]
 names = network.pretrained_cfg["label_names"]
 print(names[probabilities.argmax()], float(probabilities.max()))
 """
@@ -72,6 +74,7 @@ def usage(
     preprocessing: Preprocessing,
     *,
     with_preprocessing: bool,
+    temperature: float = 1.0,
 ) -> str:
     """Return Python that predicts ``photo.jpg`` with the export in this folder.
 
@@ -80,12 +83,15 @@ def usage(
         backbone: timm's name of the network, or the name of one of ours.
         preprocessing: What the network expects of its images.
         with_preprocessing: Whether the graph prepares the photo itself.
+        temperature: What the logits are divided by; 1 needs no division.
     """
     if target == "mlflow":
         return _MLFLOW
+    tempered = "" if temperature == 1 else f" / {temperature:.6g}  # the temperature"
     if target == "safetensors":
         photo = _OPEN_PHOTO.format(mode="L" if len(preprocessing.mean) == 1 else "RGB")
-        return _TIMM.format(photo=photo, registration=_registration(backbone))
+        registration = _registration(backbone)
+        return _TIMM.format(photo=photo, registration=registration, tempered=tempered)
     if with_preprocessing:
         prepare = "images = np.asarray(photo)[None]"
     else:
@@ -96,7 +102,8 @@ def usage(
             normalised=_normalised(preprocessing),
         )
     template = _ONNX if target == "onnx" else _TORCH
-    return template.format(photo=_OPEN_PHOTO.format(mode="RGB"), prepare=prepare)
+    photo = _OPEN_PHOTO.format(mode="RGB")
+    return template.format(photo=photo, prepare=prepare, tempered=tempered)
 
 
 def _registration(backbone: str) -> str:

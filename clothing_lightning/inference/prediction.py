@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,7 +45,7 @@ def predict_photos(
     predictions: list[Prediction] = []
     unreadable: dict[Path, str] = {}
     names = predictor.class_names
-    results = predictor.model.predict(paths, predictor.batch_size)
+    results = predictor.probabilities(paths)
     shown = with_progress(results, "Predicting", total=len(paths))
     for path, result in zip(paths, shown, strict=True):
         if isinstance(result, ImageError):
@@ -56,8 +57,26 @@ def predict_photos(
             for each in result.sort(descending=True, stable=True)
         )
         classes = [(names[k], value) for k, value in zip(order, values, strict=True)]
-        predictions.append(Prediction(path, classes))
+        predictions.append(Prediction(path, classes, predictor.threshold))
     return predictions, unreadable
+
+
+def json_source(predictor: Predictor) -> dict[str, Any]:
+    """Where predictions come from, as the first keys of their JSON document."""
+    source: dict[str, Any] = {
+        "run": predictor.title,
+        "checkpoint": str(predictor.checkpoint),
+        "temperature": predictor.temperature,
+    }
+    if answers := predictor.answers:
+        source["abstention"] = {
+            "threshold": answers.threshold,
+            "validation_accuracy": answers.accuracy,
+            "validation_interval": answers.interval,
+            "validation_share_answered": answers.share,
+            "validation_images": answers.images,
+        }
+    return source
 
 
 def write_files(

@@ -65,24 +65,29 @@ class TrainedNetwork:
         return self.preprocessing.normalise(photos.to(self.device))
 
     @torch.inference_mode()
-    def probabilities(self, photos: Tensor) -> Tensor:
+    def probabilities(self, photos: Tensor, temperature: float = 1.0) -> Tensor:
         """Return class probabilities, float32 ``[N, num_classes]``, on the CPU.
 
         Args:
             photos: Photos as `read_photos` reads them, uint8 ``[N, H, W, 3]``.
+            temperature: What the logits are divided by; 1 leaves the probabilities as
+                the network gives them.
         """
         dtype = _AUTOCAST_TYPES.get(self.description.precision)
         # In the precision of the test on a GPU, and in float32 on a CPU.
         half = dtype is not None and self.device.type == "cuda"
         with torch.autocast(self.device.type, dtype, enabled=half):
             logits = self.network(self.normalise(photos))
-        return logits.float().softmax(dim=1).cpu()  # type: ignore[no-any-return]
+        scaled = logits.float() / temperature
+        return scaled.softmax(dim=1).cpu()  # type: ignore[no-any-return]
 
     def predict(
         self,
         paths: Sequence[Path],
         batch_size: int,
         boxes: "np.ndarray[Any, Any] | None" = None,
+        *,
+        temperature: float = 1.0,
     ) -> Iterator[Tensor | ImageError]:
         """Predict photos, one batch after another.
 
@@ -91,6 +96,8 @@ class TrainedNetwork:
             batch_size: Number of photos that go through the network at once.
             boxes: Left, top, right and bottom of the part of each photo that is used,
                 ``[N, 4]``.
+            temperature: What the logits are divided by; 1 leaves the probabilities as
+                the network gives them.
 
         Yields:
             For each photo in order its class probabilities ``[num_classes]``, or the
@@ -99,7 +106,9 @@ class TrainedNetwork:
         workers = _worker_count(-(-len(paths) // batch_size))
         batches = self.read_photos(paths, boxes).batches(batch_size, workers)
         for photos, errors in batches:
-            rows = iter(() if photos is None else self.probabilities(photos))
+            rows = iter(
+                () if photos is None else self.probabilities(photos, temperature)
+            )
             for error in errors:
                 yield next(rows) if error is None else error
 

@@ -12,7 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clothing_lightning.metrics.classification_report import SMALLEST_PROBABILITY, ratio
+from clothing_lightning.metrics.classification_report import (
+    SMALLEST_PROBABILITY,
+    arrays,
+    ratio,
+)
 from clothing_lightning.metrics.intervals import wilson_interval
 
 Probabilities = NDArray[np.floating]
@@ -34,7 +38,7 @@ def reliability(probabilities: Probabilities, targets: Targets) -> pd.DataFrame:
         ``accuracy``, and ``accuracy_lower`` and ``accuracy_upper``, the ends of its
         95 % Wilson interval. A bin without images has NaN means.
     """
-    confidence, right = _top(probabilities, targets)
+    confidence, right = top(probabilities, targets)
     ends = np.linspace(0, 1, _BINS + 1)
     positions = np.searchsorted(ends[1:-1], confidence, side="right")
     images = np.bincount(positions, minlength=_BINS)
@@ -81,20 +85,45 @@ def accuracy_at_coverage(
         together. Up to 200 evenly chosen rows, the smallest share first, all images
         last.
     """
-    confidence, right = _top(probabilities, targets)
+    table = coverage(*top(probabilities, targets))
+    table = table.iloc[evenly_chosen(np.arange(len(table)), _POINTS)]
+    return pd.DataFrame(
+        {
+            "coverage": table["answered"] / max(1, len(targets)),
+            "accuracy": table["right"] / table["answered"],
+            "threshold": table["threshold"],
+        }
+    ).reset_index(drop=True)
+
+
+def coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> pd.DataFrame:
+    """Count the images that are answered, and right, at every confidence.
+
+    Args:
+        confidence: Of each image, shape (images,).
+        right: Whether its predicted class is the true one, shape (images,).
+
+    Returns:
+        For each confidence that an image has, the highest first, ``threshold``, the
+        confidence; ``answered``, the number of images that have at least this one; and
+        ``right``, the number of those whose predicted class is the true one.
+    """
     order = np.argsort(-confidence, kind="stable")
     confidence, hits = confidence[order], right[order].cumsum()
     last_of_equals = np.flatnonzero(np.diff(confidence, append=-1.0))
-    evenly = np.linspace(0, len(last_of_equals) - 1, min(_POINTS, len(last_of_equals)))
-    rows = last_of_equals[evenly.round().astype(np.intp)]
-    kept = rows + 1
     return pd.DataFrame(
         {
-            "coverage": kept / max(1, len(confidence)),
-            "accuracy": hits[rows] / kept,
-            "threshold": confidence[rows],
+            "threshold": confidence[last_of_equals],
+            "answered": last_of_equals + 1,
+            "right": hits[last_of_equals],
         }
     )
+
+
+def evenly_chosen(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """The first of some rows, the last, and others at even distances, if too many."""
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows)))
+    return rows[places.round().astype(np.intp)]
 
 
 def fit_temperature(probabilities: Probabilities, targets: Targets) -> float:
@@ -145,6 +174,35 @@ def tempered(probabilities: Probabilities, temperature: float) -> NDArray[np.flo
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
+def tempering(predictions: pd.DataFrame, temperature: float) -> dict[str, float]:
+    """What a temperature does to the probabilities of stored predictions.
+
+    Args:
+        predictions: The table, as `classification_report` describes it, of images that
+            the temperature was not fitted on.
+        temperature: Above 0.
+
+    Returns:
+        ``error_before`` and ``error_after``, the expected calibration error, 0 to 1;
+        ``cross_entropy_before`` and ``cross_entropy_after``, the mean in nats. All are
+        NaN without images.
+
+    Raises:
+        DataError: If the table breaks its contract.
+        ValueError: If ``temperature`` is not above 0.
+    """
+    targets, probabilities = arrays(predictions)
+    after = tempered(probabilities, temperature)
+    effect = {}
+    for when, each in (("before", probabilities), ("after", after)):
+        effect[f"error_{when}"] = expected_calibration_error(each, targets)
+        of_target = _logarithms(each)[np.arange(len(targets)), targets]
+        effect[f"cross_entropy_{when}"] = -float(of_target.sum()) / (
+            len(targets) or math.nan
+        )
+    return effect
+
+
 def _check(probabilities: Probabilities, targets: Targets) -> None:
     if probabilities.ndim != 2 or targets.shape != probabilities.shape[:1]:
         raise ValueError(
@@ -157,10 +215,13 @@ def _check(probabilities: Probabilities, targets: Targets) -> None:
         raise ValueError(f"targets: each is within 0 and {probabilities.shape[1] - 1}.")
 
 
-def _top(
+def top(
     probabilities: Probabilities, targets: Targets
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Confidence of each image, and whether its predicted class is the true one."""
+    """Confidence of each image, and whether its predicted class is the true one.
+
+    Both have shape (images,).
+    """
     _check(probabilities, targets)
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(targets)), predicted]

@@ -44,8 +44,7 @@ def check_predictions(predictions: pd.DataFrame) -> None:
             that is not finite.
         ValueError: If a probability is no number.
     """
-    _targets(predictions)
-    _probabilities(predictions)
+    arrays(predictions)
 
 
 def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +98,7 @@ def summary(predictions: pd.DataFrame) -> dict[str, float]:
         The metrics by name; all NaN if the table holds no image. Probabilities are
         clipped at the smallest normal float32 for the cross-entropy.
     """
-    counts = counts_of(_targets(predictions), _probabilities(predictions))
+    counts = counts_of(*arrays(predictions))
     with np.errstate(invalid="ignore"):  # 0 / 0
         values = scores(counts)
     empty = predictions.empty
@@ -160,6 +159,15 @@ def confident_mistakes(predictions: pd.DataFrame, limit: int) -> pd.DataFrame:
     wrong: pd.DataFrame = table[predicted != _targets(predictions)]
     ranked = wrong.sort_values("probability", ascending=False, kind="stable")
     return ranked.head(limit).reset_index(drop=True)
+
+
+def arrays(predictions: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """True classes ``[images]`` and probabilities ``[images, classes]`` of a table.
+
+    Raises:
+        DataError: If the table breaks its contract.
+    """
+    return _targets(predictions), _probabilities(predictions)
 
 
 def _targets(predictions: pd.DataFrame) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from clothing_lightning import __version__
 from clothing_lightning.data.options import Preprocessing
+from clothing_lightning.metrics.abstention import Calibration
 
 KEY = "clothing_lightning"
 """Key of the description in a checkpoint."""
@@ -38,6 +39,8 @@ class NetworkDescription:
         run_id: Id of the run that trained the network; empty if no run was recorded.
         run_name: Name of that run.
         software_version: Version of this software that wrote the description.
+        calibration: What the validation images say of the network's confidence; None
+            before the test of the best checkpoint, and from older versions.
     """
 
     backbone: str
@@ -51,6 +54,12 @@ class NetworkDescription:
     run_id: str = ""
     run_name: str = ""
     software_version: str = __version__
+    calibration: Calibration | None = None
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become calibrated probabilities."""
+        return self.calibration.temperature if self.calibration else 1.0
 
     def to_values(self) -> dict[str, Any]:
         """Return the description as plain values."""
@@ -79,6 +88,7 @@ class NetworkDescription:
                 f"{FORMAT_VERSION}: pip install --upgrade clothing-lightning"
             )
         types = _stored_types(cls)
+        values = dict.fromkeys(_OPTIONAL) | values
         _require_types(values, types)
         names, size = values["class_names"], values["image_size"]
         if not 0 < len(names) <= _MAX_CLASSES or any(map(_is_no_name, names)):
@@ -91,15 +101,23 @@ class NetworkDescription:
             _require_range("image_size", size, 1, _MAX_SIZE_PX)
         if values["in_chans"] not in (None, 1, 3):
             raise ValueError(f"in_chans is {values['in_chans']}, not 1 or 3")
-        plain = {key: values[key] for key in types}
-        return cls(**plain | {"preprocessing": _preprocessing(values["preprocessing"])})
+        read: dict[str, Any] = {
+            "preprocessing": _preprocessing(values["preprocessing"])
+        }
+        if values["calibration"] is not None:
+            read["calibration"] = Calibration.from_values(values["calibration"])
+        return cls(**{key: values[key] for key in types} | read)
 
+
+_OPTIONAL = ("calibration",)
+"""Values that older versions did not write."""
 
 _STORED_AS: dict[Any, Any] = {
     list[str]: list,
     tuple[float, ...]: list | tuple,
     float: int | float,
     Preprocessing: dict,
+    Calibration | None: dict | None,
 }
 
 

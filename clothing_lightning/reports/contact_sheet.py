@@ -48,9 +48,9 @@ def write_sheet(
 def contact_sheet(photos: Sequence[Prediction], *, title: str) -> Figure:
     """Draw one page, in the order given.
 
-    Below each photo are its class, a bar as long as the class is probable, and the
-    file's name. What cannot be read any more is a box that says so. More photos than
-    `PHOTOS_PER_PAGE` make a longer page.
+    Below each photo are the answer, a bar as long as its class is probable, orange if
+    the network is unsure, and the file's name. What cannot be read any more is a box
+    that says so. More photos than `PHOTOS_PER_PAGE` make a longer page.
     """
     if not photos:
         return style.message_figure("No photo to show.")
@@ -67,12 +67,13 @@ def contact_sheet(photos: Sequence[Prediction], *, title: str) -> Figure:
 
 
 def _write(sheet: PhotoSheet, photo: Prediction, left: float, top: float) -> None:
-    """Write class, probability and file name, with a bar between them."""
+    """Write answer, probability and file name, with a bar between them."""
     label, probability = photo.classes[0]
+    colour_of_bar = style.BLUE if photo.answer == label else style.ORANGE
     width = _PHOTO_IN[0]
-    sheet.write(left, top + 0.06, style.shortened(label, 15))
+    sheet.write(left, top + 0.06, style.shortened(photo.answer, 15))
     sheet.write(left + width, top + 0.06, f"{probability * 100:.0f} %", ha="right")
-    for share, colour in ((1.0, style.FAINT), (probability, style.BLUE)):
+    for share, colour in ((1.0, style.FAINT), (probability, colour_of_bar)):
         bar = Rectangle((left, top + 0.25), share * width, 0.05, color=colour, lw=0)
         sheet.axes.add_patch(bar)
     name = style.shortened(photo.path.name, 24)

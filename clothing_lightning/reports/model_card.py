@@ -17,6 +17,7 @@ from markupsafe import Markup
 from clothing_lightning import __version__
 from clothing_lightning.metrics import classification_report as numbers
 from clothing_lightning.metrics.bootstrap import bootstrap
+from clothing_lightning.metrics.calibration import tempering
 from clothing_lightning.metrics.intervals import wilson_interval
 from clothing_lightning.metrics.registry import METRICS
 from clothing_lightning.models.description import NetworkDescription
@@ -94,9 +95,24 @@ def model_card(facts: CardFacts) -> str:
             f"{round(preprocessing.image_size / preprocessing.crop_pct)} px and cut to "
             f"the central {preprocessing.image_size} x {preprocessing.image_size} px."
         ),
+        calibration=_calibration(facts),
         usage=Markup(facts.usage.strip()),
     )
     return card + "\n"
+
+
+def _calibration(facts: CardFacts) -> str:
+    """Say what makes probabilities of the logits; empty if nothing is known of that."""
+    found = facts.description.calibration
+    if found is None:
+        return ""
+    effect = tempering(facts.predictions, found.temperature)
+    return (
+        f"Logits are divided by a temperature of {found.temperature:.3g}, fitted on "
+        f"{counted(found.images, 'validation image')}, before softmax makes "
+        "probabilities of them; on the test images the expected calibration error is "
+        f"{effect['error_after']:.3f} with it and {effect['error_before']:.3f} without."
+    )
 
 
 def _text(text: str) -> Markup:

@@ -13,7 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clothing_lightning.metrics.abstention import FEW_IMAGES, Answered
 from clothing_lightning.wording import counted, printable
+
+UNSURE = "unsure"
+"""The answer for photos that no class is probable enough for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,20 @@ class Prediction:
     Attributes:
         path: Path of the photo.
         classes: Name and probability of each class, the most probable first.
+        threshold: The least probability that is answered; None if all photos are
+            answered.
     """
 
     path: Path
     classes: list[tuple[str, float]]
+    threshold: float | None = None
+
+    @property
+    def answer(self) -> str:
+        """The most probable class, or ``unsure`` if it is not probable enough."""
+        label, probability = self.classes[0]
+        below = self.threshold is not None and probability < self.threshold
+        return UNSURE if below else label
 
 
 def show(predictions: Sequence[Prediction], unreadable: Mapping[Path, str]) -> None:
@@ -43,6 +57,8 @@ def show(predictions: Sequence[Prediction], unreadable: Mapping[Path, str]) -> N
     for row in predictions:
         name = row.path.relative_to(folder) if folder else row.path
         each = [f"{probability:.3f} {label}" for label, probability in row.classes]
+        if row.answer != row.classes[0][0]:
+            each[0] = f"{row.answer} ({each[0]})"
         table.add_row(*(Text(printable(text)) for text in (str(name), *each)))
     Console().print(table)
     if count := len(unreadable):
@@ -53,6 +69,19 @@ def show(predictions: Sequence[Prediction], unreadable: Mapping[Path, str]) -> N
 def print_note(text: str) -> None:
     """Print a line on stderr."""
     sys.stderr.write(printable(text) + "\n")
+
+
+def abstention_line(answers: Answered) -> str:
+    """Say which photos are answered, and what validation images say of that."""
+    low, high = answers.interval
+    few = "only " if answers.images < FEW_IMAGES else ""
+    return (
+        f"unsure below {answers.threshold:.3f}: of {few}"
+        f"{counted(answers.images, 'validation image')} {answers.answered:,} "
+        f"({answers.share:.0%}) are answered, {answers.accuracy:.3f} of these rightly, "
+        f"95 % interval {low:.3f} to {high:.3f}. The threshold was chosen on the same "
+        "images, so expect a little less of others."
+    )
 
 
 def _common_folder(paths: Sequence[Path]) -> Path | None:
@@ -79,6 +108,7 @@ def json_text(
     images = [
         {
             "path": str(row.path),
+            **({} if row.threshold is None else {"answer": row.answer}),
             "predictions": [
                 {"label": name, "probability": probability}
                 for name, probability in row.classes
@@ -94,6 +124,8 @@ def json_text(
 def write_csv(predictions: Sequence[Prediction], file: Path) -> None:
     """Write a row for each photo; a file that is there already is left alone.
 
+    Where photos may be answered ``unsure``, the answer stands after the path.
+
     Raises:
         OSError: If it cannot be written.
     """
@@ -102,7 +134,9 @@ def write_csv(predictions: Sequence[Prediction], file: Path) -> None:
     # Names of files may hold what is not Unicode; it comes back by the same handler.
     with file.open("x", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out)
-        writer.writerow(["path", *head])
+        abstains = any(row.threshold is not None for row in predictions)
+        writer.writerow(["path", *(["answer"] if abstains else []), *head])
         for row in predictions:
             each = [cell for name, p in row.classes for cell in (name, f"{p:.6g}")]
-            writer.writerow([str(row.path), *each])
+            answer = [row.answer] if abstains else []
+            writer.writerow([str(row.path), *answer, *each])

@@ -18,6 +18,10 @@ from clothing_lightning.reports.console import say
 from clothing_lightning.tracking.logger import RunLogger
 from clothing_lightning.tracking.read import StoredRun
 from clothing_lightning.tracking.run import RunWriter, Status
+from clothing_lightning.training.calibrating import (
+    calibrate_checkpoint,
+    show_calibration,
+)
 from clothing_lightning.training.callbacks import RecordPredictions
 from clothing_lightning.training.checkpoints import WholeCheckpointIO, require_readable
 from clothing_lightning.training.experiment import Experiment
@@ -101,7 +105,9 @@ def fit(
         raise explained(err, experiment, run) from err
     if run is not None:
         _finish(run, "FINISHED")
-        show_results(stored_predictions(run))
+        predictions = stored_predictions(run)
+        show_results(predictions)
+        show_calibration(predictions)
         show_run(run)
     return Ended("FINISHED", run_id)
 
@@ -145,6 +151,9 @@ def _train_and_test(
     trainer.test(model, datamodule=data, verbose=False)
     if recorder.run is not None:
         say("Writing the reports")
+        if best:
+            predictions = stored_predictions(recorder.run)
+            calibrate_checkpoint(recorder.run, Path(best), predictions)
         write_reports(recorder.run, model, data, experiment.checkpoint)
 
 

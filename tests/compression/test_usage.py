@@ -45,6 +45,7 @@ def answers(trained: Trained, tmp_path: Path) -> Callable[..., str]:
             "runpy.run_path('use.py')"
         )
         table = Predictor("tiny", device="cpu")(trained.photos)
+        assert Predictor("tiny").temperature != 1
         surest = table.groupby("prediction")["probability"].idxmax()
         assert len(surest) > 1
         for row in table.loc[surest].itertuples():

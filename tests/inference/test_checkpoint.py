@@ -1,10 +1,12 @@
 """Checkpoints of a tiny run that is really trained, alone, of old and spoilt."""
 
+import json
 import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from clothing_lightning.errors import RunError
 from clothing_lightning.inference.checkpoint import read_checkpoint
 from clothing_lightning.inference.predictor import Predictor
-from clothing_lightning.models.description import ARTIFACT, KEY
+from clothing_lightning.models.description import ARTIFACT, KEY, NetworkDescription
 from tests.trained_run import COLOURS, Trained, store_as_before_0_2, trained
 
 __all__ = ["trained"]
@@ -39,7 +41,13 @@ def test_a_checkpoint_describes_itself(trained: Trained, name: str) -> None:
     assert about.preprocessing.image_size == about.image_size == 32
     assert (about.run_id, about.run_name) == (trained.run.run_id, "tiny")
     assert about.precision == "32-true"
-    assert (trained.artifacts / ARTIFACT).read_text() == about.to_json()
+    assert (about.calibration is None) == (name == "last.ckpt")
+    stored = json.loads((trained.artifacts / ARTIFACT).read_text())
+    assert NetworkDescription.from_values(stored | {"calibration": None}) == replace(
+        about, calibration=None
+    )
+    if name == "best.ckpt":
+        assert NetworkDescription.from_values(stored) == about
 
 
 def test_a_checkpoint_alone_predicts(
@@ -147,6 +155,7 @@ def test_a_checkpoint_runs_no_code(
         ({"image_size": True}, "image_size is a bool"),
         ({"in_chans": 1}, "do not fit the network"),
         ({"image_size": -1}, "cannot be used .image_size is -1"),
+        ({"calibration": {"temperature": 0}}, "cannot be used .calibration: the curve"),
         ({"preprocessing": None}, "cannot be used .preprocessing is a NoneType"),
     ],
 )

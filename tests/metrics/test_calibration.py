@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from clothing_lightning.metrics.calibration import (
     fit_temperature,
     reliability,
     tempered,
+    tempering,
 )
 from clothing_lightning.metrics.intervals import wilson_interval
 
@@ -198,6 +200,24 @@ def test_temperature_1_changes_nothing_and_no_temperature_changes_the_order() ->
         np.testing.assert_array_equal(
             changed.argsort(axis=1), probabilities.argsort(axis=1)
         )
+
+
+def test_effect_of_a_temperature_is_that_on_the_tempered_table() -> None:
+    probabilities, targets = drawn(sharpness=2)
+    names = [f"class {k}" for k in range(7)]
+    table = pd.DataFrame(probabilities, columns=names)
+    table.insert(0, "path", [f"{n}.jpg" for n in range(len(table))])
+    table.insert(1, "label", [names[k] for k in targets])
+    effect = tempering(table, 2.0)
+    for when, each in (
+        ("before", probabilities),
+        ("after", tempered(probabilities, 2.0)),
+    ):
+        expected = expected_calibration_error(each, targets)
+        assert effect[f"error_{when}"] == expected
+        assert effect[f"cross_entropy_{when}"] == pytest.approx(loss(each, targets))
+    assert effect["error_after"] < effect["error_before"]
+    assert all(math.isnan(value) for value in tempering(table[:0], 2.0).values())
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])

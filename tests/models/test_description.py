@@ -1,6 +1,8 @@
 """What a checkpoint says of its network, written by real trainings and by others."""
 
+import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from clothing_lightning.data.options import Preprocessing
+from clothing_lightning.metrics.abstention import Calibration
 from clothing_lightning.models.description import KEY, NetworkDescription
 from clothing_lightning.training.averaging import WarmEMA
 from tests.models.test_classifier import NAMES, classifier, loader
@@ -38,6 +41,15 @@ def trained(folder: Path, *callbacks: Any, resume: Path | None = None) -> L.Trai
 def test_plain_values_come_back() -> None:
     assert NetworkDescription.from_values(VALUES) == ABOUT
     assert NetworkDescription.from_values(VALUES | {"later": object()}) == ABOUT
+    calibrated = replace(ABOUT, calibration=Calibration(2.0, 3, ((0.0, 3, 1),)))
+    values = json.loads(calibrated.to_json())
+    assert NetworkDescription.from_values(values) == calibrated
+    assert (ABOUT.temperature, calibrated.temperature) == (1.0, 2.0)
+
+
+def test_values_of_older_versions_have_no_calibration() -> None:
+    older = {key: value for key, value in VALUES.items() if key != "calibration"}
+    assert NetworkDescription.from_values(older) == ABOUT
 
 
 @pytest.mark.parametrize("averaged", [False, True])
@@ -85,6 +97,8 @@ def test_a_checkpoint_from_before_0_2_goes_on(averaged: bool, tmp_path: Path) ->
         ({"image_size": 10**30}, "image_size is 1000000000.*, not from 1 to 4096"),
         ({"preprocessing": [1]}, "preprocessing is a list"),
         ({"preprocessing": {}}, "image_size is missing"),
+        ({"calibration": [1.0]}, "calibration is a list"),
+        ({"calibration": {}}, "calibration: the curve has not"),
     ],
 )
 def test_values_of_others_are_checked(changes: dict[str, Any], message: str) -> None:

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from clothing_lightning.data.options import Preprocessing
+from clothing_lightning.metrics.abstention import Calibration
+from clothing_lightning.metrics.calibration import tempering
 from clothing_lightning.models.description import NetworkDescription
 from clothing_lightning.reports.model_card import CardFacts, model_card
 
@@ -109,6 +111,19 @@ def test_metrics_have_intervals() -> None:
     assert value == f"{hits.mean():.3f}"
     least, most = map(float, interval.split(" to "))
     assert least < hits.mean() < most
+
+
+def test_the_temperature_is_told_with_its_effect() -> None:
+    assert "temperature" not in model_card(facts())
+    calibration = Calibration(1.5, 40, ((0.0, 40, 30),))
+    about = replace(facts().description, calibration=calibration)
+    effect = tempering(facts().predictions, 1.5)
+    line = (
+        "temperature of 1.5, fitted on 40 validation images, before softmax makes "
+        "probabilities of them; on the test images the expected calibration error is "
+        f"{effect['error_after']:.3f} with it and {effect['error_before']:.3f} without."
+    )
+    assert line in model_card(facts(description=about))
 
 
 def test_classes_of_few_images_are_named_as_such() -> None:
