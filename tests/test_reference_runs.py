@@ -108,6 +108,7 @@ def in_clone(clone: Path, *words: str) -> None:
 @pytest.mark.slow
 def test_pulled_runs_give_the_results_that_are_told(pulled: Path) -> None:
     in_clone(pulled, "docs/results.py", "--check")
+    in_clone(pulled, "docs/calibration.py", "--check")
 
 
 @pytest.mark.slow

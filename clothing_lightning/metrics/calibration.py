@@ -192,14 +192,19 @@ def tempering(predictions: pd.DataFrame, temperature: float) -> dict[str, float]
         ValueError: If ``temperature`` is not above 0.
     """
     targets, probabilities = arrays(predictions)
-    after = tempered(probabilities, temperature)
-    effect = {}
-    for when, each in (("before", probabilities), ("after", after)):
-        effect[f"error_{when}"] = expected_calibration_error(each, targets)
-        of_target = _logarithms(each)[np.arange(len(targets)), targets]
-        effect[f"cross_entropy_{when}"] = -float(of_target.sum()) / (
-            len(targets) or math.nan
-        )
+    both = {
+        "before": probabilities,
+        "after": tempered(probabilities, temperature),
+    }
+    effect = {
+        f"error_{when}": expected_calibration_error(each, targets)
+        for when, each in both.items()
+    }
+    rows = np.arange(len(targets))
+    for when, each in both.items():
+        losses = -_logarithms(each)[rows, targets]
+        mean = float(losses.mean()) if len(targets) else math.nan
+        effect[f"cross_entropy_{when}"] = mean
     return effect
 
 
