@@ -47,8 +47,10 @@ class ServedModel(PythonModel):
         self.session = onnxruntime.InferenceSession(
             context.artifacts["network"], options, providers=["CPUExecutionProvider"]
         )
-        about = self.session.get_modelmeta().custom_metadata_map["clothing_lightning"]
-        self.class_names: list[str] = json.loads(about)["class_names"]
+        text = self.session.get_modelmeta().custom_metadata_map["clothing_lightning"]
+        about = json.loads(text)
+        self.class_names: list[str] = about["class_names"]
+        self.temperature = (about.get("calibration") or {}).get("temperature", 1.0)
         self.one_at_a_time = threading.Lock()
 
     def predict(
@@ -95,6 +97,7 @@ class ServedModel(PythonModel):
             except Exception as err:  # of any class, on damaged files
                 return [None, None, None, " ".join(str(err).split()) or repr(err)]
             logits = self.session.run(None, {"images": photo[None]})[0][0]
+        logits = logits / self.temperature
         scores = np.exp(logits - logits.max())
         probabilities = (scores / scores.sum()).tolist()
         ranked = np.argsort(-scores, kind="stable")[:top].tolist()
