@@ -16,7 +16,7 @@ from torch.export import Dim
 from clothing_lightning.compression.onnx_export import example, export_onnx, exporting
 from clothing_lightning.inference.onnx_network import OnnxNetwork
 from clothing_lightning.inference.trained_network import TrainedNetwork
-from clothing_lightning.models.description import KEY
+from clothing_lightning.models.description import KEY, NetworkDescription
 from clothing_lightning.tracking import packaged_model
 
 Network = Callable[[Tensor], Tensor]
@@ -106,13 +106,13 @@ def _write_mlflow(model: TrainedNetwork, folder: Path) -> None:
 
 def _read_mlflow(folder: Path) -> Network:
     classify = packaged_model.read_model(folder)
-    about = OnnxNetwork(folder / packaged_model.NETWORK).metadata[KEY]
-    names = json.loads(about)["class_names"]
+    text = OnnxNetwork(folder / packaged_model.NETWORK).metadata[KEY]
+    about = NetworkDescription.from_values(json.loads(text))
 
     def logits(photos: Tensor) -> Tensor:
         answers = [classify(photo) for photo in photos.numpy()]
-        rows = [[answer[name] for name in names] for answer in answers]
-        return torch.tensor(rows).log()
+        rows = [[answer[name] for name in about.class_names] for answer in answers]
+        return torch.tensor(rows).log() * about.temperature
 
     return logits
 
