@@ -11,6 +11,7 @@ COMMANDS = (
     "compress",
     "analyze",
     "export",
+    "app",
     "prepare",
 )
 

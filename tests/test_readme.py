@@ -57,6 +57,7 @@ MAKES = [c for c in commands() if c.startswith("make ")]
 
 def test_every_command_is_run_by_one_of_these_tests(workplace: Path) -> None:
     others = {"python -m clothing_lightning", where_to_browse().partition(": ")[2]}
+    others.add("python -m clothing_lightning.app efficientnet_lite0 --open")  # goes on
     assert set(commands()) - {*FITS, *ANALYSES, *AUDITS, *USES, *MAKES} <= others
     assert len(FITS) >= 5
 
@@ -121,6 +122,8 @@ def test_what_is_done_with_runs(
         _, _, module, *words = shlex.split(command)
         if words[-1] == "Tee=T-Shirt":  # of which these photos have none
             words[-1] = "Dress=Hat"
+        if words[-2] == "--abstain":  # what is hardly trained reaches no accuracy
+            words[-1] = "0.01"
         if "clothing-dataset" in words:  # tests of the reference runs compare those
             continue
         assert AFTERWARDS[module.rpartition(".")[2]].main(words) == 0, command

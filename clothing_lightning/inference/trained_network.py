@@ -57,8 +57,15 @@ class TrainedNetwork:
             boxes: Left, top, right and bottom of the part of each photo that is used,
                 ``[N, 4]``; by default the whole photo is used.
         """
-        size, crop_pct = self.preprocessing.image_size, self.preprocessing.crop_pct
-        return UnlabelledPhotos(paths, Pipeline([], size, crop_pct), boxes)
+        return UnlabelledPhotos(paths, self._pipeline, boxes)
+
+    def prepare(self, photo: "np.ndarray[Any, Any]") -> Tensor:
+        """Make of a decoded photo, uint8 ``[H, W, 3]``, what `read_photos` reads."""
+        return torch.from_numpy(self._pipeline(photo, 0))
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        return Pipeline([], self.preprocessing.image_size, self.preprocessing.crop_pct)
 
     def normalise(self, photos: Tensor) -> Tensor:
         """Make the network's input ``[N, C, H, W]`` of photos ``[N, H, W, 3]``."""

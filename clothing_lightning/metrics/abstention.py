@@ -131,16 +131,17 @@ class Calibration:
         Args:
             accuracy: Share of the answered images whose class is to be right, 0 to 1.
         """
-        reached = [p for p in self._points if p.accuracy >= accuracy - _SLACK]
+        reached = [p for p in self.points if p.accuracy >= accuracy - _SLACK]
         return reached[-1] if reached else None
 
     @property
     def most_accurate(self) -> Answered:
         """The lowest threshold that reaches the highest accuracy."""
-        return max(reversed(self._points), key=lambda point: point.accuracy)
+        return max(reversed(self.points), key=lambda point: point.accuracy)
 
     @property
-    def _points(self) -> list[Answered]:
+    def points(self) -> list[Answered]:
+        """The curve, the highest threshold first."""
         return [Answered(*point, self.images) for point in self.curve]
 
 

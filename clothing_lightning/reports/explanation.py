@@ -41,7 +41,7 @@ def explanation_figure(
     for place, (picture, caption) in enumerate(
         (
             (photo, "what the network saw"),
-            (_overlaid(photo, heat), _caption(heat, prediction)),
+            (overlaid(photo, heat), _caption(heat, prediction)),
         )
     ):
         left = _GAP_IN + place * (_PANEL_IN + _GAP_IN)
@@ -78,8 +78,14 @@ def _caption(heat: NDArray[np.float32], prediction: str) -> str:
     return f"what speaks for {style.shortened(prediction, 24)}"
 
 
-def _overlaid(photo: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Lay the heat over the photo in grey, the denser, the hotter."""
+def overlaid(photo: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Lay the heat over the photo in grey, the denser, the hotter.
+
+    Args:
+        photo: The photo as the network got it, ``[H, W, 3]``.
+        heat: How much each place speaks for the class, 0 to 1, ``[h, w]``, on the
+            coarser grid of the features.
+    """
     height, width = photo.shape[:2]
     smooth = cv2.resize(heat, (width, height), interpolation=cv2.INTER_CUBIC)
     smooth = np.clip(smooth, 0, 1)[..., None]
