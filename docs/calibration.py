@@ -19,10 +19,9 @@ from clothing_lightning.tracking.read import find_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = Path("docs/calibration.md")
-SEEDS = ("efficientnet_lite0", "efficientnet_lite0_two_phase")
-SEEDS += ("efficientnet_lite0_frozen", "small_cnn")
+SEEDS = [f"efficientnet_lite0{recipe}" for recipe in ("", "_two_phase", "_frozen")]
 GROUPED = "efficientnet_lite0_frozen_grouped"
-RUNS = [f"{name}-seed{seed}" for name in SEEDS for seed in range(3)]
+RUNS = [f"{name}-seed{seed}" for name in [*SEEDS, "small_cnn"] for seed in range(3)]
 RUNS[9:9] = [f"{GROUPED}, fold {fold} of 5" for fold in range(1, 6)]
 ASKED: dict[str, tuple[float, ...]] = dict.fromkeys(RUNS, (0.9, 0.95))
 ASKED |= {name: (0.99,) for name in RUNS if "small_cnn" in name}
