@@ -64,7 +64,8 @@ def _parser() -> CommandParser:
         "--csv",
         type=Path,
         metavar="FILE",
-        help="write path, prediction_1, probability_1, prediction_2, ...",
+        help="write path, prediction_1, probability_1, prediction_2, ...; after the "
+        "path the answer, if there is --abstain",
     )
     add(
         "--sheet",

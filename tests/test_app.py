@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,26 @@ def test_the_slider_makes_answers_unsure_by_keyboard(
     opened.find_element(By.ID, "clear").click()
     assert texts(opened, "article") == texts(opened, "#count")[1:] == []
     assert opened.switch_to.active_element.get_attribute("id") == "files"
+
+
+DROP = """
+const [name, content] = arguments, files = new DataTransfer();
+const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
+files.items.add(new File([bytes], name));
+dispatchEvent(new DragEvent("drop", {dataTransfer: files, cancelable: true}));
+"""
+
+
+@pytest.mark.slow
+def test_photos_are_dropped_on_the_page(opened: Chrome, trained: Trained) -> None:
+    opened.refresh()
+    content = b64encode(Path(trained.photo("Hat")).read_bytes()).decode()
+    opened.execute_script(DROP, "dropped.jpg", content)
+    found = Predictor("tiny", device="cpu")(trained.photo("Hat"))["prediction"][0]
+    WebDriverWait(opened, WAIT_S).until(
+        lambda browser: texts(browser, "article h2") == [found]
+    )
+    assert texts(opened, ".file") == ["dropped.jpg"]
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ function make(name, text, kind) {
 }
 
 function percent(share) {
-  if (share > 0 && share < 0.005) return "< 1 %";
-  return share < 1 && share > 0.995 ? "> 99 %" : `${Math.round(100 * share)} %`;
+  if (share > 0 && share < 0.005) return "< 1\u00a0%";
+  return share < 1 && share > 0.995 ? "> 99\u00a0%" : `${Math.round(100 * share)}\u00a0%`;
 }
 
 function picture(address, caption, description) {
