@@ -14,6 +14,7 @@ A photo is
 
 import base64
 import json
+import os
 import threading
 from contextlib import suppress
 from io import BytesIO
@@ -31,6 +32,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 COLUMN, TOP = "image", "top"
 MAX_PIXELS = 100_000_000  # as in data/decoding.py
+MAX_AT_ONCE = 4  # a photo of MAX_PIXELS takes 2 GB, and any number of requests may come
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 Photo = npt.NDArray[np.uint8]
@@ -51,7 +53,7 @@ class ServedModel(PythonModel):
         about = json.loads(text)
         self.class_names: list[str] = about["class_names"]
         self.temperature = (about.get("calibration") or {}).get("temperature", 1.0)
-        self.one_at_a_time = threading.Lock()
+        self.free = threading.Semaphore(min(os.cpu_count() or 1, MAX_AT_ONCE))
 
     def predict(
         self,
@@ -90,8 +92,7 @@ class ServedModel(PythonModel):
 
     def _answer(self, given: Any, top: int) -> list[Any]:
         """Return the row of one photo."""
-        # One photo of MAX_PIXELS takes 2 GB, and any number of requests may come.
-        with self.one_at_a_time:
+        with self.free:
             try:
                 photo = read_photo(given)
             except Exception as err:  # of any class, on damaged files

@@ -18,13 +18,15 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
     Whatever was started is stopped at the end, with all its children.
     """
     started: list[subprocess.Popen[bytes]] = []
-    # One worker, no job runners: the same pages from a tenth of the processes.
-    environment = os.environ | {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
 
     def serve(*words: str, cwd: Path) -> str:
+        # One worker, no job runners: the same pages from a tenth of the processes.
+        environment = os.environ | {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            # Where `mlflow models serve` finds uvicorn.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
         port = free_port()
         log = tmp_path_factory.mktemp("log") / "server.log"
         options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
