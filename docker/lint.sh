@@ -22,7 +22,7 @@ compose() {
 }
 
 if have hadolint; then
-    hadolint Dockerfile
+    hadolint Dockerfile ./*.Dockerfile
 fi
 if have shellcheck; then
     shellcheck ./*.sh

@@ -1,6 +1,7 @@
 """A network that stands in an ONNX file, called as any other network is."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from clothing_lightning.errors import ConfigError, RunError
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.models.description import KEY, NetworkDescription
+
+# Before ONNX Runtime is imported anywhere: it would tell its makers that it is used.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 INPUT, OUTPUT = "images", "logits"
 PREPROCESSED = f"{KEY}.takes"

@@ -103,11 +103,12 @@ def pinned(packages: Sequence[str]) -> list[str]:
     Packages that are not installed, such as those of another system, are left out.
     """
     from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
     found: dict[str, str] = {}
     waiting = list(packages)
     while waiting:
-        name = waiting.pop().lower()
+        name = canonicalize_name(waiting.pop())
         if name in found:
             continue
         try:

@@ -21,6 +21,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+# Before ONNX Runtime is imported, whose makers it would tell that it is used.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import numpy as np
 import numpy.typing as npt
 import onnxruntime

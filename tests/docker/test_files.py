@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from clothing_lightning.tracking.packaged_model import PACKAGES
+
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 COMPOSE_TEXT = (DOCKER / "compose.yaml").read_text()
@@ -22,9 +24,12 @@ BATCH = {"fit", "fit-gpu"}
 SCRIPTS = sorted(DOCKER.glob("*.sh"))
 
 
-def stages() -> dict[str, str]:
-    """Name and text of each stage of the Dockerfile."""
-    text = (DOCKER / "Dockerfile").read_text()
+FILES = ["Dockerfile", "serve.Dockerfile"]
+
+
+def stages(file: str = "Dockerfile") -> dict[str, str]:
+    """Name and text of each stage of a Dockerfile."""
+    text = (DOCKER / file).read_text()
     parts = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
     return {part.splitlines()[0].split(" AS ")[1]: part for part in parts}
 
@@ -61,10 +66,11 @@ def test_no_secret_is_in_the_file(service: str) -> None:
             assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), name
 
 
-def test_only_the_tracking_server_is_reached_and_from_this_machine_alone() -> None:
+def test_two_services_are_reached_and_from_this_machine_alone() -> None:
     ports = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
     assert ports == {
-        "tracking": ["${TRACKING_ADDRESS:-127.0.0.1}:${TRACKING_PORT:-5000}:5000"]
+        "tracking": ["${TRACKING_ADDRESS:-127.0.0.1}:${TRACKING_PORT:-5000}:5000"],
+        "model": ["${SERVING_ADDRESS:-127.0.0.1}:${SERVING_PORT:-5001}:5001"],
     }
     for name in ("database", "objects"):
         assert SERVICES[name]["networks"] == ["stores"]
@@ -74,8 +80,9 @@ def test_only_the_tracking_server_is_reached_and_from_this_machine_alone() -> No
 def test_all_that_lasts_has_a_health_check_and_is_waited_for() -> None:
     assert set(LASTING) == set(SERVICES) - BATCH
     checked = {name for name, each in LASTING.items() if "healthcheck" in each}
-    assert checked == set(LASTING) - {"tracking"}
+    assert checked == set(LASTING) - {"tracking", "model"}
     assert "HEALTHCHECK" in stages()[SERVICES["tracking"]["build"]["target"]]
+    assert "HEALTHCHECK" in stages("serve.Dockerfile")["model"]
     healthy = {"condition": "service_healthy"}
     assert SERVICES["tracking"]["depends_on"] == dict.fromkeys(checked, healthy)
     for name in BATCH:
@@ -92,47 +99,68 @@ def test_photos_are_mounted_read_only() -> None:
 
 def test_images_of_others_are_pinned() -> None:
     images = [each["image"] for each in SERVICES.values() if "build" not in each]
-    images += re.findall(r"^FROM (\S+:\S+)", "\n".join(f"FROM {s}" for s in bases()))
-    assert len(images) == 3
+    images += bases()
+    assert len(images) == 4
     for image in images:
         assert re.search(r":\d+\.\d+[\w.-]*$", image), image
 
 
 def bases() -> list[str]:
     """What the stages begin with, where that is no other stage."""
-    begun = [text.split(" AS ")[0] for text in stages().values()]
-    return [base for base in begun if base not in stages()]
+    return [
+        base
+        for file in FILES
+        for text in stages(file).values()
+        if (base := text.split(" AS ")[0]) not in stages(file)
+    ]
 
 
-@pytest.mark.parametrize("target", ["server", "fit"])
-def test_images_do_not_run_as_root(target: str) -> None:
-    users = re.findall(r"^USER (\S+)", stages()[target], re.MULTILINE)
-    assert users == ["1000"]
-    assert "\nUSER" not in stages()[target].partition("ENTRYPOINT")[2]
+@pytest.mark.parametrize(
+    ("file", "target"),
+    [("Dockerfile", "server"), ("Dockerfile", "fit"), ("serve.Dockerfile", "model")],
+)
+def test_images_do_not_run_as_root(file: str, target: str) -> None:
+    text = stages(file)[target]
+    assert re.findall(r"^USER (\S+)", text, re.MULTILINE) == ["1000"]
+    assert "\nUSER" not in text.partition("ENTRYPOINT")[2]
 
 
 def test_secrets_are_no_build_arguments() -> None:
-    arguments = re.findall(r"^ARG (\w+)", (DOCKER / "Dockerfile").read_text(), re.M)
+    text = "".join((DOCKER / file).read_text() for file in FILES)
+    arguments = re.findall(r"^ARG (\w+)", text, re.M)
     assert set(arguments) == {"UV_DEFAULT_INDEX", "UV_TORCH_BACKEND"}
 
 
-def test_what_is_copied_exists_and_is_not_ignored() -> None:
-    copies = re.findall(r"^COPY (?!--from)(.+)", "\n".join(stages().values()), re.M)
+@pytest.mark.parametrize(
+    ("file", "least"), [("Dockerfile", 8), ("serve.Dockerfile", 2)]
+)
+def test_what_is_copied_exists_and_is_not_ignored(file: str, least: int) -> None:
+    text = "\n".join(stages(file).values())
+    copies = re.findall(r"^COPY (?!--from)(.+)", text, re.M)
     sources = [word for line in copies for word in line.split()[:-1]]
-    lines = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    lines = (DOCKER / f"{file}.dockerignore").read_text().splitlines()
     let_in = [line[1:] for line in lines if line.startswith("!")]
     assert "*" in lines
-    assert len(sources) >= 8
+    assert len(sources) >= least
     for source in sources:
         assert (ROOT / source).exists(), source
         assert any(Path(source).match(pattern) for pattern in let_in), source
     assert not any(Path("docker/.env").match(pattern) for pattern in let_in)
 
 
-def test_the_server_has_a_group_of_dependencies_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("group", "packages"),
+    [
+        ("server", {"boto3", "mlflow[auth]", "psycopg[binary]"}),
+        ("serving", {*PACKAGES}),  # those that the models ask for
+    ],
+)
+def test_servers_have_groups_of_dependencies_of_their_own(
+    group: str, packages: set[str]
+) -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    names = {re.split(r"[^\w\[\]-]", line)[0] for line in groups["server"]}
-    assert names == {"boto3", "mlflow[auth]", "psycopg[binary]"}
+    names = {re.split(r"[^\w\[\]-]", line)[0] for line in groups[group]}
+    assert names == packages
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.name))
@@ -154,7 +182,7 @@ SETTINGS = {
 def test_the_server_says_what_is_not_set(missing: str) -> None:
     given = {name: value for name, value in SETTINGS.items() if name != missing}
     done = subprocess.run(
-        [str(DOCKER / "serve.sh")],
+        [str(DOCKER / "tracking.sh")],
         env={"PATH": os.environ["PATH"], **given},
         capture_output=True,
         text=True,

@@ -1,7 +1,7 @@
 """The services of docker/compose.yaml without containers, and `fit` against them.
 
-PostgreSQL and SeaweedFS are real ones; MLflow is started by docker/serve.sh, from the
-environment that ``make server`` makes, or the one that ``TRACKING_SERVER_BIN`` names.
+PostgreSQL and SeaweedFS are real ones; MLflow is started by docker/tracking.sh, from
+the environment that ``make server`` makes, or that ``TRACKING_SERVER_BIN`` names.
 """
 
 import os
@@ -117,7 +117,7 @@ PORTS += ["master.port.grpc", "volume.port.grpc", "filer.port.grpc"]
 
 
 class Server:
-    """The tracking server, as docker/serve.sh starts it."""
+    """The tracking server, as docker/tracking.sh starts it."""
 
     def __init__(self, stores: dict[str, str], folder: Path) -> None:
         """Choose where it listens; nothing runs yet."""
@@ -138,7 +138,7 @@ class Server:
         """Start it and wait until it answers."""
         path = f"{SERVER_BIN}:{os.environ['PATH']}"
         self.process = start(
-            [str(ROOT / "docker" / "serve.sh")],
+            [str(ROOT / "docker" / "tracking.sh")],
             self.log,
             cwd=self.log.parent,
             env=os.environ | self.environment | {"PATH": path},

@@ -3,6 +3,8 @@
 import base64
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from clothing_lightning.data.decoding import MAX_PIXELS, read_image
 from clothing_lightning.tracking import served_model
 from clothing_lightning.tracking.served_model import read_photo
 
+ROOT = Path(__file__).parents[2]
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
 
 
@@ -134,3 +137,13 @@ def test_text_is_never_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert read_photo(file).shape == PIXELS.shape
     with pytest.raises(ValueError, match="is no image that can be read"):
         read_photo(str(file))
+
+
+def test_onnx_runtime_tells_its_makers_nothing(tmp_path: Path) -> None:
+    """Which it prepares for in the home folder as soon as it is imported."""
+    subprocess.run(
+        [sys.executable, "-c", "from clothing_lightning.tracking import served_model"],
+        env={"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
