@@ -3,6 +3,10 @@
 import base64
 import io
 import json
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +29,8 @@ __all__ = ["trained"]
 
 pytestmark = pytest.mark.slow
 
+DOCS = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+PYTHON = sys.executable
 Ask = Callable[..., Any]
 SERVE = ["models", "serve", "--env-manager", "local", "--model-uri"]
 
@@ -181,6 +187,27 @@ def test_a_thousand_requests_of_eight_clients(
 
     with ThreadPoolExecutor(8) as clients:
         assert sum(clients.map(client, range(8))) == 1000
+
+
+@pytest.mark.parametrize(("kind", "program"), [("sh", "bash"), ("python", PYTHON)])
+def test_the_clients_of_the_docs(
+    kind: str, program: str, address: str, trained: Trained, tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None and kind == "sh":
+        pytest.skip("curl is not installed")
+    (script,) = re.findall(rf"```{kind}\n(.*?)```", DOCS, re.DOTALL)
+    assert "http://127.0.0.1:5001/" in script
+    shutil.copy(trained.photo("Hat"), tmp_path / "photo.jpg")
+    (tmp_path / "other.jpg").write_bytes(b"no photo")
+    done = subprocess.run(
+        [program, "-c", script.replace("http://127.0.0.1:5001", address)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert any(name in done.stdout for name in COLOURS)
+    assert ("is no image that can be read" in done.stdout) == (kind == "python")
 
 
 def test_a_registered_model_is_served_from_sqlite(
