@@ -1,12 +1,17 @@
 """`compress` from its words to its runs, with a tiny run that is really trained."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pandas as pd
 import pytest
 
 from clothing_lightning import compare, compress
-from clothing_lightning.compression.rungs import LAYERS, RUNGS
+from clothing_lightning.compression.conversion import LAYERS, convert
+from clothing_lightning.compression.pruning import IMPORTANCES
+from clothing_lightning.compression.rungs import RUNGS
 from clothing_lightning.tracking.read import ONNX_FILE, StoredRun, children, find_run
 from tests.trained_run import Trained, trained
 
@@ -27,6 +32,7 @@ def test_help_names_the_rungs(capsys: Captured) -> None:
     shown = capsys.readouterr().out
     assert all(name in shown for name in RUNGS)
     assert list(compress.RUNGS) == list(RUNGS)
+    assert compress.IMPORTANCES == IMPORTANCES
     assert max(map(len, shown.splitlines())) <= 80
 
 
@@ -37,6 +43,14 @@ def test_help_names_the_rungs(capsys: Captured) -> None:
         (["--tolerance", "2"], "--tolerance is 2.0. It is a share of the validation"),
         (["--calibration-images", "0"], "--calibration-images is 0. The least is 1"),
         (["--rungs", "int4"], "--rungs: invalid choice: 'int4'"),
+        (["--pruning", "1"], "--pruning is 1.0. It is the share of the channels of"),
+        (["--target-macs", "0"], "--target-macs is 0.0. It is the share of the MACs"),
+        (["--rungs", "pruned", "--steps", "0"], "--steps is 0. The least is 1."),
+        (["--rungs", "pruned", "--epochs", "0"], "--epochs is 0. The least is 1."),
+        (["--rungs", "pruned", "--importance", "x"], "--importance: invalid choice"),
+        (["--epochs", "3"], "Name one of them with --rungs, or say how much"),
+        (["--rungs", "int8", "--pruning", "0.3"], "Name one of them with --rungs"),
+        (["--pruning", "0.3", "--target-macs", "0.5"], "not allowed with argument"),
         ([], "run 'none' is not in "),
     ],
 )
@@ -57,12 +71,13 @@ def test_an_onnx_file_is_not_compressed_again(tmp_path: Path, capsys: Captured) 
 def test_a_ladder_that_was_killed_goes_on_where_it_was(
     trained: Trained, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill(*_: object) -> None:
+    def kill(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
     words = [trained.run.run_id, "--calibration-images", "8"]
     with monkeypatch.context() as patch:
-        patch.setitem(RUNGS, "float16", kill)
+        killed = partial(convert, write=kill)
+        patch.setitem(RUNGS, "float16", replace(RUNGS["float16"], make=killed))
         assert compress.main(words) == 130
     assert [(n, r.status) for n, (r,) in rungs_of(trained.run).items()] == [
         ("float16", "KILLED"),
@@ -83,10 +98,8 @@ def test_a_ladder_that_was_killed_goes_on_where_it_was(
         "int8": 1,
     }
 
-    monkeypatch.setattr(
-        "clothing_lightning.compression.ladder._make",
-        lambda *_: pytest.fail("all rungs are there"),
-    )
+    for name, rung in RUNGS.items():
+        monkeypatch.setitem(RUNGS, name, replace(rung, make=lambda _: kill()))
     assert compress.main(words) == 0
     assert compress.main([*words, "--budget", "0.01 ms"]) == 2
     assert "no version keeps to '0.01 ms'. The nearest is " in capsys.readouterr().err

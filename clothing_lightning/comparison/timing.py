@@ -50,7 +50,7 @@ def time_networks(
         structure = run.run_id
         if COMPRESSION_TAG not in run.tags:
             key = [about.backbone, about.in_chans, len(about.class_names), side]
-            structure = json.dumps(key)
+            structure = json.dumps([*key, about.shapes])
         structure_of[run.run_id] = structure
         networks.setdefault(structure, model.network)
         sizes[structure] = (side, side)

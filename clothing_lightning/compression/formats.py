@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from clothing_lightning.compression.onnx_export import example, export_onnx, exporting
+from clothing_lightning.errors import ExportError
 from clothing_lightning.inference.onnx_network import OnnxNetwork
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.models.description import KEY, NetworkDescription
@@ -67,6 +68,11 @@ def _read_torch(folder: Path) -> Network:
 def _write_safetensors(model: TrainedNetwork, folder: Path) -> None:
     """Write weights and ``config.json`` in the layout of timm's models on the hub."""
     description, preprocessing = model.description, model.preprocessing
+    if description.shapes:
+        raise ExportError(
+            f"{description.backbone}: is pruned, and timm, which reads this format, "
+            "builds the whole network alone. Use --to onnx or --to torch."
+        )
     network = deepcopy(model.network).cpu()
     # Its tensors are written in the order of their names, not of their memory.
     network = network.to(memory_format=torch.contiguous_format)

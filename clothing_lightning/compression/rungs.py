@@ -1,96 +1,59 @@
-"""The rungs of the ladder: how each makes the ONNX file of a smaller network."""
+"""The rungs of the ladder: what each depends on, and how it is made."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import partial
 
-import pandas as pd
-
-from clothing_lightning.compression.onnx_export import export_onnx, exporting
-from clothing_lightning.compression.photo_sample import PhotoSample, sample_photos
-from clothing_lightning.compression.quantization import Quantization, quantize
-from clothing_lightning.inference.trained_network import TrainedNetwork
-from clothing_lightning.tracking.read import ONNX_FILE, StoredRun
-
-LAYERS = "reports/layers.csv"
-_VAL_PHOTOS = 512
+from clothing_lightning.compression.conversion import (
+    convert,
+    write_float16,
+    write_float32,
+    write_int8,
+)
+from clothing_lightning.compression.fine_tuning import fine_tune
+from clothing_lightning.compression.source import Source, Task
+from clothing_lightning.tracking.read import StoredRun
 
 
 @dataclass(frozen=True)
-class Source:
-    """What the rungs are made of.
+class Rung:
+    """A kind of smaller network.
 
     Attributes:
-        model: The network of the run.
-        run: The run that trained it.
-        root: Folder that the run's images are in now; None: where they were.
-        quantization: How int8 is made.
-        float32: The ONNX file of the network as it was trained.
-        folder: Folder for files that are needed meanwhile.
+        make: Function that makes it and tests it, as a child of the run.
+        base: Name of the rung that it is made of; None: of the run's network.
+        options: Names of the settings in `Source` that it depends on.
     """
 
-    model: TrainedNetwork
-    run: StoredRun
-    root: str | None
-    quantization: Quantization
-    float32: Path
-    folder: Path
+    make: Callable[[Task], StoredRun]
+    base: str | None = None
+    options: tuple[str, ...] = ()
 
-    @cached_property
-    def train(self) -> PhotoSample:
-        """Photos of the training, for the ranges of activations."""
-        return self._sample("train", self.quantization.images)
+    def settings(self, source: Source) -> str:
+        """Return all settings that it depends on, as JSON."""
+        chosen = [asdict(getattr(source, option)) for option in self.options]
+        return json.dumps({key: each[key] for each in chosen for key in each})
 
-    @cached_property
-    def val(self) -> PhotoSample:
-        """Photos of the validation, for what is lost."""
-        return self._sample("val", _VAL_PHOTOS)
-
-    def _sample(self, split: str, most: int) -> PhotoSample:
-        return sample_photos(self.model, self.run, split, most=most, root=self.root)
+    def label(self, source: Source) -> str:
+        """Return what sets it apart from others of its name."""
+        return "".join(getattr(source, option).label for option in self.options)
 
 
-def _float32(source: Source, folder: Path) -> None:
-    export_onnx(source.model, folder / ONNX_FILE)
-
-
-def _float16(source: Source, folder: Path) -> None:
-    """Store and compute in half precision; images and logits stay float32."""
-    with exporting(source.model.description.backbone, "float16"):
-        import onnx
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-
-        half = convert_float_to_float16(onnx.load(source.float32), keep_io_types=True)
-        onnx.save(half, folder / ONNX_FILE)
-
-
-def _int8(source: Source, folder: Path) -> None:
-    with exporting(source.model.description.backbone, "int8"):
-        made = quantize(
-            source.float32,
-            folder / ONNX_FILE,
-            source.folder,
-            source.quantization,
-            source.train,
-            source.val,
-        )
-    table = pd.DataFrame([asdict(layer) for layer in made.layers])
-    table.to_csv(folder / LAYERS, index=False)
-    summary = {
-        "validation_photos": len(source.val.labels),
-        "validation_accuracy_float32": made.accuracy_before,
-        "validation_accuracy_int8": made.accuracy,
-        **asdict(source.quantization),
-    }
-    text = json.dumps(summary, indent=2) + "\n"
-    (folder / "config/quantization.json").write_text(text, encoding="utf-8")
-
-
-RUNGS: dict[str, Callable[[Source, Path], None]] = {
-    "float32": _float32,
-    "float16": _float16,
-    "int8": _int8,
+RUNGS: dict[str, Rung] = {
+    "float32": Rung(partial(convert, write=write_float32)),
+    "float16": Rung(partial(convert, write=write_float16), "float32"),
+    "int8": Rung(partial(convert, write=write_int8), "float32", ("quantization",)),
+    "pruned": Rung(fine_tune, None, ("pruning",)),
+    "pruned-int8": Rung(
+        partial(convert, write=write_int8), "pruned", ("pruning", "quantization")
+    ),
 }
-"""By its name, the function that writes a rung's files into the folder of its run."""
+"""The rungs by their names; each comes after the one that it is made of."""
+
+
+def with_bases(names: list[str]) -> list[str]:
+    """Return rungs and those that they are made of, float32 first, in order."""
+    wanted = {"float32", *names}
+    wanted |= {base for name in names if (base := RUNGS[name].base)}
+    return [name for name in RUNGS if name in wanted]

@@ -14,6 +14,7 @@ from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.errors import ImageError
 from clothing_lightning.models.backbones import create_backbone, input_size_of
 from clothing_lightning.models.description import NetworkDescription
+from clothing_lightning.models.pruned_shapes import reshape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +143,8 @@ def build_network(
     Raises:
         ConfigError: If there is no such backbone.
         RuntimeError: If the parameters are those of another network.
-        ValueError: If the preprocessing has other channels than the network.
+        ValueError: If the preprocessing has other channels than the network, or the
+            network cannot have the shapes.
     """
     backbone, size = description.backbone, description.image_size
     network = create_backbone(
@@ -158,6 +160,8 @@ def build_network(
             f"the network takes images of {channels} channels, and the mean has "
             f"{len(description.preprocessing.mean)}"
         )
+    if description.shapes:
+        reshape(network, description.shapes, description.image_shape)
     if state is not None:
         network.load_state_dict(state)
     if description.channels_last:

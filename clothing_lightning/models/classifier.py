@@ -23,6 +23,7 @@ from clothing_lightning.models.losses import class_weights as weights_of_classes
 from clothing_lightning.models.metrics import StageMetrics
 from clothing_lightning.models.mixing import Mixing
 from clothing_lightning.models.phases import Phase, PhasedModule
+from clothing_lightning.models.pruned_weights import find_pruned_weights
 
 
 class ClothingClassifier(PhasedModule):
@@ -72,7 +73,8 @@ class ClothingClassifier(PhasedModule):
         Args:
             backbone: timm's name, with or without a weight tag: ``resnet18.a1_in1k``.
             weights: ``hub``; ``package``: from an installed package of weights;
-                ``none``: random; or the path of a file.
+                ``none``: random; or the path of a file. Of a pruned checkpoint the
+                network has the shapes, and the head where its classes are the same.
             class_names: Names of the classes in the order of the outputs; linked to
                 the data.
             train_counts: Number of training images of each class; linked to the data.
@@ -135,20 +137,24 @@ class ClothingClassifier(PhasedModule):
             phases = [Phase(train="head" if freeze_backbone else "all")]
         training_loss = ImageLoss(loss, focal_gamma, label_smoothing)
         mixing = Mixing(mixup, cutmix, len(class_names))
+        pruned = find_pruned_weights(weights)
         network = create_backbone(
             backbone,
-            weights,
+            "none" if pruned else weights,
             len(class_names),
             drop_rate=drop_rate,
             drop_path_rate=drop_path_rate,
             in_chans=in_chans,
             image_size=(image_size, image_size) if image_size else None,
         )
+        shapes = None
+        if pruned is not None:
+            shapes = pruned.load_into(network, backbone, class_names)
         if channels_last:
             network = network.to(memory_format=torch.channels_last)
         super().__init__(network, phases, optimizer, scheduler, layer_decay)
         self.backbone, self.in_chans, self.image_size = backbone, in_chans, image_size
-        self.channels_last = channels_last
+        self.channels_last, self.shapes = channels_last, shapes
         self.class_names = class_names
         self.training_loss, self.mixing = training_loss, mixing
         self.seed = seed
@@ -227,6 +233,7 @@ class ClothingClassifier(PhasedModule):
             bool(getattr(data, "crop_to_boxes", False)),
             str((logger and logger.version) or ""),
             str((logger and logger.name) or ""),
+            shapes=self.shapes,
         )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

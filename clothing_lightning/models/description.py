@@ -14,8 +14,11 @@ KEY = "clothing_lightning"
 """Key of the description in a checkpoint."""
 ARTIFACT = "config/network.json"
 """File of a run that holds the same, for readers that need no weights."""
-FORMAT_VERSION = 1
-"""Version of the description's format, which changes when older readers would fail."""
+FORMAT_VERSION = 2
+"""Version of the description's format, which changes when older readers would fail.
+
+2 has ``shapes``; networks without them are written as 1, which older versions read.
+"""
 
 _MAX_CLASSES = 100_000
 _MAX_NAME = 500  # characters
@@ -41,6 +44,8 @@ class NetworkDescription:
         software_version: Version of this software that wrote the description.
         calibration: What the validation images say of the network's confidence; None
             before the test of the best checkpoint, and from older versions.
+        shapes: Shape of each parameter and buffer of a pruned network that is not as
+            the backbone has it, by its name; None: all are.
     """
 
     backbone: str
@@ -55,15 +60,22 @@ class NetworkDescription:
     run_name: str = ""
     software_version: str = __version__
     calibration: Calibration | None = None
+    shapes: dict[str, list[int]] | None = None
 
     @property
     def temperature(self) -> float:
         """What logits are divided by before they become calibrated probabilities."""
         return self.calibration.temperature if self.calibration else 1.0
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of its images as they are tested."""
+        size = self.preprocessing.image_size
+        return len(self.preprocessing.mean), size, size
+
     def to_values(self) -> dict[str, Any]:
         """Return the description as plain values."""
-        return {"format_version": FORMAT_VERSION, **asdict(self)}
+        return {"format_version": 1 if self.shapes is None else 2, **asdict(self)}
 
     def to_json(self) -> str:
         """Return the description as text for a file."""
@@ -101,6 +113,7 @@ class NetworkDescription:
             _require_range("image_size", size, 1, _MAX_SIZE_PX)
         if values["in_chans"] not in (None, 1, 3):
             raise ValueError(f"in_chans is {values['in_chans']}, not 1 or 3")
+        _require_shapes(values["shapes"] or {})
         read: dict[str, Any] = {
             "preprocessing": _preprocessing(values["preprocessing"])
         }
@@ -109,7 +122,7 @@ class NetworkDescription:
         return cls(**{key: values[key] for key in types} | read)
 
 
-_OPTIONAL = ("calibration",)
+_OPTIONAL = ("calibration", "shapes")
 """Values that older versions did not write."""
 
 _STORED_AS: dict[Any, Any] = {
@@ -118,6 +131,7 @@ _STORED_AS: dict[Any, Any] = {
     float: int | float,
     Preprocessing: dict,
     Calibration | None: dict | None,
+    dict[str, list[int]] | None: dict | None,
 }
 
 
@@ -138,6 +152,15 @@ def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
             _require_range(f"preprocessing.{key}", value, least, 1e6)
     mean, std = tuple(values["mean"]), tuple(values["std"])
     return Preprocessing(values["image_size"], mean, std, values["crop_pct"])
+
+
+def _require_shapes(shapes: Mapping[Any, Any]) -> None:
+    """Refuse what cannot be shapes; whether they fit is for `reshape` to find out."""
+    for name, shape in shapes.items():
+        if not isinstance(name, str) or not isinstance(shape, list | tuple):
+            raise ValueError("shapes are not lists of numbers by names")
+        if any(type(size) is not int for size in shape):
+            raise ValueError(f"shapes of {name[:80]!r} are not whole numbers")
 
 
 def _is_no_name(name: Any) -> bool:

@@ -59,7 +59,7 @@ def show_ladder(rungs: Sequence[TestedRung]) -> None:
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     for rung, p in zip(rungs, ["", *map(_p, p_values(rungs))], strict=True):
-        table.add_row(rung.name, *_cells(rung, p))
+        table.add_row(rung.name.replace("-", "-\n"), *_cells(rung, p))
     console = Console()
     console.print(table)
     threads = int(rungs[0].metrics.get("model/latency_threads", 0))

@@ -151,6 +151,15 @@ class StoredRun:
         staged = staging_folder(self.run_id) / "checkpoints" / "last.ckpt"
         return staged if staged.is_file() else self.artifact("checkpoints/last.ckpt")
 
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether it has a last checkpoint."""
+        try:
+            self.last_checkpoint()
+        except RunError:
+            return False
+        return True
+
 
 def find_run(reference: str, *, to_resume: bool = False) -> StoredRun:
     """Find a run by its id, a unique prefix of it, its name, or a checkpoint's path.

@@ -226,6 +226,26 @@ def create_run(experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
         ) from err
 
 
+def add_artifact(run_id: str, file: Path, folder: str) -> None:
+    """Add a file to the artifacts of a run, whose status stays as it is.
+
+    Args:
+        run_id: The id of the run.
+        file: Path of the file.
+        folder: Folder among the artifacts that it is copied into.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    try:
+        client(tracking_uri()).log_artifact(run_id, str(file), folder)
+    except Exception as err:  # differs with the store
+        raise StorageError(
+            f"MLflow: '{folder}/{file.name}' cannot be added to run {run_id} "
+            f"({first_line(err)}). Free some space, or make its artifacts writable."
+        ) from err
+
+
 def _experiment_id(store: "MlflowClient", name: str) -> str:
     experiment = store.get_experiment_by_name(name)
     if experiment is not None:

@@ -5,10 +5,6 @@ is a child in MLflow of one run that stands for all.
 """
 
 import hashlib
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +18,6 @@ from clothing_lightning.errors import (
     EXIT_INTERRUPTED,
     EXIT_USER_ERROR,
     ConfigError,
-    RunError,
 )
 from clothing_lightning.metrics.classification_report import summary
 from clothing_lightning.metrics.registry import columns
@@ -31,6 +26,7 @@ from clothing_lightning.reports.classification import write_classification_repor
 from clothing_lightning.tracking.read import StoredRun, children
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.tracking.store import client, tracking_uri
+from clothing_lightning.training.fit_process import fit_alone
 from clothing_lightning.training.messages import show_run
 from clothing_lightning.training.run_group import (
     VARIABLE,
@@ -79,9 +75,9 @@ def fit_group(
             group.variation = variation.name
             group.write()
             words = [*map(str, plan.files), *plan.options, *variation.options]
-            if run is not None and _has_checkpoint(run):
+            if run is not None and run.can_be_resumed:
                 words = ["--resume", run.run_id]
-            code = _fit_alone(words, file)
+            code = fit_alone(words, {VARIABLE: file})
             group = RunGroup.read(file)
             if code:
                 _stop(group.parent, code)
@@ -103,33 +99,6 @@ def _members(parent: str) -> dict[str, StoredRun]:
     for run in runs:
         members.setdefault(run.tags.get(VARIATION_TAG, ""), run)
     return members
-
-
-def _has_checkpoint(run: "StoredRun") -> bool:
-    try:
-        run.last_checkpoint()
-    except RunError:
-        return False
-    return True
-
-
-def _fit_alone(words: list[str], file: str) -> int:
-    """Run ``fit`` in a process of its own, which answers to interrupts itself."""
-    command = [sys.executable, "-m", "clothing_lightning.fit", *words]
-    process = subprocess.Popen(command, env={**os.environ, VARIABLE: file})
-    handlers = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        signal.SIGTERM: signal.signal(
-            signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM)
-        ),
-    }
-    try:
-        code = process.wait()
-        stopped = code in (-signal.SIGINT, -signal.SIGTERM)
-        return EXIT_INTERRUPTED if stopped else code
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _stop(parent: str | None, code: int) -> None:

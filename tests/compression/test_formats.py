@@ -14,6 +14,8 @@ from clothing_lightning.compression.formats import (
     onnx_format,
 )
 from clothing_lightning.compression.onnx_export import export_onnx
+from clothing_lightning.compression.photo_sample import PhotoSample
+from clothing_lightning.compression.pruning import Pruning, prune
 from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.errors import ExportError
 from clothing_lightning.inference.trained_network import TrainedNetwork
@@ -126,3 +128,17 @@ def test_onnx_with_preprocessing_is_read_back_as_onnx(tmp_path: Path) -> None:
 )
 def test_licence_of_weights(backbone: str, licence: str | None) -> None:
     assert licence_of_weights(backbone) == licence
+
+
+def no_photos() -> PhotoSample:
+    raise AssertionError("the importance needs no photos")
+
+
+def test_timm_cannot_build_a_pruned_network(tmp_path: Path) -> None:
+    model = prune(random_network(PREPROCESSING), Pruning(0.5, None), no_photos)
+    with pytest.raises(ExportError, match=r"test_resnet: is pruned, and timm.*--to on"):
+        FORMATS["safetensors"].write(model, tmp_path)
+    FORMATS["torch"].write(model, tmp_path)
+    images = torch.randn(2, 3, 32, 32)
+    read = FORMATS["torch"].read(tmp_path)
+    torch.testing.assert_close(read(images), model.network(images))

@@ -52,6 +52,16 @@ def test_values_of_older_versions_have_no_calibration() -> None:
     assert NetworkDescription.from_values(older) == ABOUT
 
 
+def test_shapes_need_a_newer_version_and_older_files_have_none() -> None:
+    assert VALUES["format_version"] == 1
+    older = {key: value for key, value in VALUES.items() if key != "shapes"}
+    assert NetworkDescription.from_values(older) == ABOUT
+    pruned = replace(ABOUT, shapes={"fc.weight": [2, 8]})
+    values = json.loads(pruned.to_json())
+    assert values["format_version"] == 2
+    assert NetworkDescription.from_values(values) == pruned
+
+
 @pytest.mark.parametrize("averaged", [False, True])
 def test_a_checkpoint_describes_its_network(averaged: bool, tmp_path: Path) -> None:
     file = tmp_path / "last.ckpt"
@@ -87,7 +97,7 @@ def test_a_checkpoint_from_before_0_2_goes_on(averaged: bool, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "it has format 2, of version .*pip install --upgrade"),
+        ({"format_version": 3}, "it has format 3, of version .*pip install --upgrade"),
         ({"format_version": "1"}, "format_version is a str"),
         ({"backbone": None}, "backbone is a NoneType"),
         ({"class_names": []}, "class_names are not 1 to"),
@@ -96,6 +106,10 @@ def test_a_checkpoint_from_before_0_2_goes_on(averaged: bool, tmp_path: Path) ->
         ({"in_chans": 10**9}, "in_chans is 1000000000, not 1 or 3"),
         ({"image_size": 10**30}, "image_size is 1000000000.*, not from 1 to 4096"),
         ({"preprocessing": [1]}, "preprocessing is a list"),
+        ({"shapes": [1]}, "shapes is a list"),
+        ({"shapes": {"a": 3}}, "shapes are not lists of numbers by names"),
+        ({"shapes": {3: [1]}}, "shapes are not lists of numbers by names"),
+        ({"shapes": {"a": [True]}}, "shapes of 'a' are not whole numbers"),
         ({"preprocessing": {}}, "image_size is missing"),
         ({"calibration": [1.0]}, "calibration is a list"),
         ({"calibration": {}}, "calibration: the curve has not"),
