@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +27,14 @@ LEFT_OUT = (
     "val_*.png",  # those of the test are there
     "*.jpg",  # sheets of photos
     "*.npz",
+    "*.ckpt",  # where the pruned ones began
+    "*.onnx",
 )
 MOST_MB = 40
 
 
 class Reference(NamedTuple):
-    """Runs of one experiment: three, each with weights of its own, or folds.
+    """Runs of one experiment: three, each with weights of its own, folds, or one.
 
     Attributes:
         experiment: Its file below ``experiments/``.
@@ -39,6 +42,7 @@ class Reference(NamedTuple):
         flags: Added to the command.
         folds: Of a cross-validation instead of seeds.
         own_splits: Whether each seed is of its split as well.
+        compressed: Whether it is one run, with the rungs of its ladder.
     """
 
     experiment: str
@@ -46,6 +50,7 @@ class Reference(NamedTuple):
     flags: tuple[str, ...] = ()
     folds: int = 0
     own_splits: bool = True
+    compressed: bool = False
 
     def runs(self) -> dict[str, list[str]]:
         """Words of ``fit`` by the name of the run."""
@@ -53,6 +58,8 @@ class Reference(NamedTuple):
         stem = f"{self.experiment.rpartition('/')[2]}{self.suffix}"
         if self.folds:
             return {stem: [*words, "--folds", str(self.folds), "--run.name", stem]}
+        if self.compressed:
+            return {stem: [*words, "--run.name", stem]}
         return {
             f"{stem}-seed{seed}": [
                 *words,
@@ -78,7 +85,15 @@ REFERENCES = (
     ),
     # Its test images are the same whatever the split, and a manifest has 8 MB.
     Reference("fashion_mnist/small_cnn", own_splits=False),
+    Reference("efficientnet_lite0", "-ladder", compressed=True),
+    Reference(
+        "fashion_mnist/small_cnn",
+        "-ladder",
+        ("--trainer.max_epochs", "10"),
+        compressed=True,
+    ),
 )
+LADDER = ("--target-macs", "0.5", "--epochs", "6")
 
 
 def main() -> None:
@@ -101,12 +116,19 @@ def train(folder: Path) -> None:
     for reference in REFERENCES:
         for name, words in reference.runs().items():
             states = _states(folder, name)
-            if "FINISHED" in states.values():
-                continue
-            begun = [run for run in states if _has_checkpoint(folder, run)]
-            words = ["--resume", begun[0]] if begun else words
-            command = [sys.executable, "-m", "clothing_lightning.fit", *words]
-            subprocess.run(command, cwd=folder, env=environment, check=True)
+            if "FINISHED" not in states.values():
+                begun = [run for run in states if _has_checkpoint(folder, run)]
+                words = ["--resume", begun[0]] if begun else words
+                _run("fit", words, folder, environment)
+            if reference.compressed:  # those that are there are only timed again
+                _run("compress", [name, *LADDER], folder, environment)
+
+
+def _run(
+    command: str, words: list[str], folder: Path, environment: Mapping[str, str]
+) -> None:
+    line = [sys.executable, "-m", f"clothing_lightning.{command}", *words]
+    subprocess.run(line, cwd=folder, env=environment, check=True)
 
 
 def _states(folder: Path, name: str) -> dict[str, str]:
@@ -152,7 +174,7 @@ def pack(folder: Path, target: Path = ROOT / "mlruns") -> None:
 
 
 def _finished(source: Path) -> list[str]:
-    """Ids of the reference runs, and of the folds of those that have some."""
+    """Ids of the reference runs, and of the folds and rungs of those that have some."""
     found: list[str] = []
     for reference in REFERENCES:
         for name in reference.runs():
@@ -163,13 +185,13 @@ def _finished(source: Path) -> list[str]:
             found.append(done[0])
     with closing(sqlite3.connect(source / "mlflow.db")) as store:
         parents = ", ".join("?" * len(found))
-        folds = store.execute(
+        below = store.execute(
             "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
             f"WHERE t.key = 'mlflow.parentRunId' AND t.value IN ({parents}) "
             "AND r.status = 'FINISHED'",
             found,
         )
-        return found + [run for (run,) in folds]
+        return found + [run for (run,) in below]
 
 
 def _pack_store(source: Path, target: Path, runs: list[str]) -> None:
