@@ -1,4 +1,4 @@
-"""Write docs/results.md, and the table in README.md, from the runs in mlruns/.
+"""Write docs/results.md, and tables in other pages, from the runs in mlruns/.
 
 python docs/results.py            # after dvc pull
 python docs/results.py --check    # exit code 1 if they are not what this writes
@@ -52,9 +52,12 @@ Written by `python docs/results.py` from the reference runs (`dvc pull`), which
 with 95 % intervals over test images in brackets; training is the median over runs (of a
 cross-validation: over folds), each on one CPU core beside other work: upper bounds.
 """
+COMPRESSED = ("efficientnet_lite0-ladder", "small_cnn-ladder")
 WIDTH = 95
 COLUMNS = ("model", "accuracy", "macro F1", "balanced acc.", "MACs", "training")
-START, END = "<!-- results: python docs/results.py -->", "<!-- end of results -->"
+START = "<!-- results: python docs/results.py -->"
+LADDERS = "<!-- ladders: python docs/results.py -->"
+END = "<!-- end of results -->"
 
 
 def main() -> None:
@@ -65,22 +68,54 @@ def main() -> None:
         f"\n## {title}\n\n{fill(PARTS[title][1], WIDTH)}\n\n{page}"
         for title, page in pages.items()
     )
-    readme = Path("README.md").read_text(encoding="utf-8")
-    before, rest = readme.split(START)
-    after = rest.split(END)[1]
     tables = "\n\n".join(
         f"{fill(f'**{title}.** {PARTS[title][1]}', WIDTH)}\n\n{_table(page)}"
         for title, page in pages.items()
     )
+    ladders = "\n\n".join(map(_ladder, COMPRESSED))
+    readme = _between(Path("README.md").read_text(encoding="utf-8"), START, tables)
+    compression = Path("docs/compression.md").read_text(encoding="utf-8")
     files = {
         "docs/results.md": results,
-        "README.md": f"{before}{START}\n\n{tables}\n\n{END}{after}",
+        "README.md": _between(readme, LADDERS, ladders),
+        "docs/compression.md": _between(compression, LADDERS, ladders),
     }
     for name, text in files.items():
         if "--check" not in sys.argv:
             Path(name).write_text(text, encoding="utf-8")
         elif Path(name).read_text(encoding="utf-8") != text:
             sys.exit(f"{name} is not what docs/results.py writes of these runs.")
+
+
+def _between(page: str, start: str, content: str) -> str:
+    """The page with other content behind the marker."""
+    before, rest = page.split(start)
+    after = rest.split(END, 1)[1]
+    return f"{before}{start}\n\n{content}\n\n{END}{after}"
+
+
+def _ladder(name: str) -> str:
+    """The versions of a network, as `compress` shows them."""
+    from clothing_lightning.compression.ladder import tested_rung
+    from clothing_lightning.compression.rungs import RUNGS
+    from clothing_lightning.reports.ladder_text import HEADS, ladder_rows, verdict
+    from clothing_lightning.tracking.read import COMPRESSION_TAG, children, find_run
+
+    run = find_run(name)
+    ids = {each.tags[COMPRESSION_TAG]: each.run_id for each in children(run.run_id)}
+    rungs = [tested_rung(rung, ids[rung]) for rung in RUNGS]
+    threads = int(rungs[0].metrics["model/latency_threads"])
+    title = (
+        f"**{run.hyperparameters['model.backbone']}**, "
+        f"{len(rungs[0].predictions):,} test images; times with {threads} threads."
+    )
+    rows = [[head.replace("\n", " ") for head in HEADS], ["---"] * len(HEADS)]
+    for cells in ladder_rows(rungs):
+        lines = (cell.split("\n") for cell in cells)
+        rows.append([f"{a} ({b[0]})" if b else a for a, *b in lines])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    said = verdict(rungs).replace("\n", " ")
+    return f"{fill(title, WIDTH)}\n\n{table}\n\n{fill(said, WIDTH)}"
 
 
 def _compared(runs: list[str]) -> str:

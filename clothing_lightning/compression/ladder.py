@@ -93,11 +93,17 @@ def climb(request: LadderRequest) -> list[TestedRung]:
         )
         rungs[name] = rung.make(task)
     _time(rungs, model)
-    return [_tested(name, run.run_id) for name, run in rungs.items()]
+    return [tested_rung(name, run.run_id) for name, run in rungs.items()]
 
 
-def _tested(name: str, run_id: str) -> TestedRung:
-    run = find_run(run_id)  # with what has been logged since
+def tested_rung(name: str, run_id: str) -> TestedRung:
+    """Read what the run of a rung has measured.
+
+    Args:
+        name: Name of the rung.
+        run_id: Id of its run.
+    """
+    run = find_run(run_id)
     predictions = pd.read_parquet(run.artifact("predictions/test.parquet"))
     return TestedRung(name, predictions, run.metrics)
 

@@ -14,6 +14,7 @@ from clothing_lightning.metrics.intervals import wilson_interval
 from clothing_lightning.metrics.significance import holm, sign_flip_test
 from clothing_lightning.wording import counted, joined
 
+HEADS = ("rung", "accuracy", "p", "macro\nF1", "MB", "ms", "ms of 32", "MACs")
 _ALPHA = 0.05
 
 
@@ -54,12 +55,11 @@ def p_values(rungs: Sequence[TestedRung]) -> list[float]:
 
 def show_ladder(rungs: Sequence[TestedRung]) -> None:
     """Print a row for each rung, float32 first, and what follows from them."""
-    heads = ("accuracy", "p", "macro F1", "MB", "ms", "ms of 32", "MACs")
-    table = Table("rung", *heads)
+    table = Table(*HEADS)
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
-    for rung, p in zip(rungs, ["", *map(_p, p_values(rungs))], strict=True):
-        table.add_row(rung.name.replace("-", "-\n"), *_cells(rung, p))
+    for cells in ladder_rows(rungs):
+        table.add_row(*cells)
     console = Console()
     console.print(table)
     threads = int(rungs[0].metrics.get("model/latency_threads", 0))
@@ -72,6 +72,15 @@ def show_ladder(rungs: Sequence[TestedRung]) -> None:
         highlight=False,
     )
     console.print(verdict(rungs), highlight=False)
+
+
+def ladder_rows(rungs: Sequence[TestedRung]) -> list[list[str]]:
+    """Return what is below each of `HEADS`, float32 first.
+
+    A second line is the interval of an accuracy, or the 95th percentile of a time.
+    """
+    tests = ["", *map(_p, p_values(rungs))]
+    return [[r.name, *_cells(r, p)] for r, p in zip(rungs, tests, strict=True)]
 
 
 def _p(value: float) -> str:
