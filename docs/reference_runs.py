@@ -156,14 +156,19 @@ def pack(folder: Path, target: Path = ROOT / "mlruns") -> None:
         sys.exit(f"{target} is there. Move it away: what is in it would be lost.")
     runs = _finished(source)
     target.mkdir()
-    _pack_store(source / "mlflow.db", target / "mlflow.db", runs)
+    here = f"{folder.absolute()}/"
+    _pack_store(source / "mlflow.db", target / "mlflow.db", runs, here)
     for run in runs:
         artifacts = Path("artifacts") / run / "artifacts"
         if (source / artifacts).is_dir():
             ignore = shutil.ignore_patterns(*LEFT_OUT)
             shutil.copytree(source / artifacts, target / artifacts, ignore=ignore)
-    for figure in target.rglob("*.png"):
-        _reduce(figure)
+    for file in target.rglob("*"):
+        if file.suffix == ".png":
+            _reduce(file)
+        elif file.parent.name == "config":  # a rung names the weights it began from
+            text = file.read_text(encoding="utf-8")
+            file.write_text(text.replace(here, ""), encoding="utf-8")
     _check(target, folder)
     contents = (file.read_bytes() for file in target.rglob("*") if file.is_file())
     # DVC keeps each content once, such as the manifest of runs on the same split.
@@ -194,8 +199,11 @@ def _finished(source: Path) -> list[str]:
         return found + [run for (run,) in below]
 
 
-def _pack_store(source: Path, target: Path, runs: list[str]) -> None:
-    """Copy the store with some of its runs, and nothing about the machine."""
+def _pack_store(source: Path, target: Path, runs: list[str], here: str) -> None:
+    """Copy the store with some of its runs, and nothing about the machine.
+
+    Paths below the folder ``here`` become relative to it.
+    """
     shutil.copy(source, target)
     kept = ", ".join("?" * len(runs))
     with closing(sqlite3.connect(target)) as store:
@@ -205,6 +213,7 @@ def _pack_store(source: Path, target: Path, runs: list[str]) -> None:
         for table in ("metrics", "latest_metrics"):
             store.execute(f"DELETE FROM {table} WHERE key LIKE 'system/%'")
         store.execute("DELETE FROM tags WHERE key = 'host'")
+        store.execute("UPDATE params SET value = replace(value, ?, '')", (here,))
         roots = store.execute("SELECT DISTINCT value FROM tags WHERE key='image_root'")
         for (root,) in roots.fetchall():
             here = f"data/{Path(root).name}"
