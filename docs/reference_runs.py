@@ -230,6 +230,8 @@ def _pack_store(source: Path, target: Path, runs: list[str], here: str) -> None:
 def _reduce(figure: Path) -> None:
     """Give a figure 256 colours, of which it has few more: a third of the bytes."""
     with Image.open(figure) as image:
+        if image.mode == "P":  # of runs that were pulled
+            return
         reduced = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     reduced.save(figure, optimize=True)
 
