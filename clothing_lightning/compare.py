@@ -26,8 +26,8 @@ EPILOG = """\
 Runs that differ by seed or fold alone are one model. Results: index.html (the
 page), comparison.md, comparison.csv (the ranking), pairs.csv (the tests of each
 two models).
-Exit codes: 0 compared; 2 something to put right (one message says what); 130
-interrupted.
+Exit codes: 0 compared; 2 something to put right (one message says what), or no
+model keeps to the budget; 130 interrupted.
 """
 MISSING_PHOTOS = """\
 note: {:,} of {:,} photos are not shown: they are not where the runs had them, or are \
@@ -47,6 +47,7 @@ def _compare(words: list[str]) -> int:
 
     quiet_libraries()
     from clothing_lightning.comparison import (
+        budget,
         files,
         pooling,
         ranking,
@@ -56,6 +57,7 @@ def _compare(words: list[str]) -> int:
     )
     from clothing_lightning.wording import listed
 
+    asked = None if options.budget is None else budget.Budget.parse(options.budget)
     name = _file_name(options)
     folder = options.out or Path("reports") / name
     claim_folder(
@@ -81,7 +83,7 @@ def _compare(words: list[str]) -> int:
         remarks += untimed
     compared = pooling.pool(runs)
     compared = replace(compared, remarks=(*remarks, *compared.remarks))
-    ranked = ranking.rank(compared, options.rank_by)
+    ranked = ranking.rank(compared, options.rank_by, asked)
     models = listed([model.title for model in compared.models])
     what = ", ".join(options.experiment) or models
     command = f"python -m clothing_lightning.compare {shlex.join(words)}"
@@ -102,6 +104,7 @@ def _compare(words: list[str]) -> int:
     if not options.no_log:
         files.log_comparison(compared, stored, folder, name, command)
     sys.stdout.write(f"page      {folder / files.PAGE}\n")
+    budget.require_best(ranked.answer)
     return 0
 
 
@@ -133,6 +136,11 @@ def _parser() -> CommandParser:
         choices=tested,
         default=tested[0],
         help=f"{' or '.join(tested)} (default {tested[0]})",
+    )
+    add(
+        "--budget",
+        metavar="COST",
+        help="name the best model that keeps to '10 ms', '5 MB' or '100 M MACs'",
     )
     add("--latency", action="store_true", help="time one image in each network, here")
     add(

@@ -5,8 +5,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from clothing_lightning.cli.command import CommandParser, run_command
-from clothing_lightning.errors import ConfigError
+from clothing_lightning.cli.command import (
+    CommandParser,
+    require_run_first,
+    run_command,
+)
 
 CONVERTED, PRUNED = ("float32", "float16", "int8"), ("pruned", "pruned-int8")
 RUNGS = CONVERTED + PRUNED
@@ -148,19 +151,23 @@ def _rungs(options: Namespace) -> Sequence[str]:
 
 
 def _compress(words: list[str]) -> int:
-    if words[0].startswith("-"):
-        raise ConfigError(f"{words[0]}: name the run before the flags.")
+    require_run_first(words)
     options = _parser().parse_args(words[1:])
     from clothing_lightning.cli.malloc import keep_freed_memory
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
-    from clothing_lightning.compression.budget import Budget, best_within
+    from clothing_lightning.comparison.budget import (
+        Budget,
+        Candidate,
+        best_within,
+        require_best,
+    )
     from clothing_lightning.compression.ladder import LadderRequest, climb
     from clothing_lightning.compression.pruning import Pruning
     from clothing_lightning.compression.quantization import Quantization
     from clothing_lightning.reports.console import say
     from clothing_lightning.reports.ladder_text import show_ladder
 
-    budget = Budget.parse(options.budget) if options.budget else None
+    budget = Budget.parse(options.budget) if options.budget is not None else None
     quantization = Quantization(
         options.calibration_method, options.calibration_images, options.tolerance
     )
@@ -179,8 +186,10 @@ def _compress(words: list[str]) -> int:
     )
     show_ladder(rungs)
     if budget:
-        best = best_within(rungs, budget)
-        say(f"Within {budget.text}: {best.name} ({budget.written(best.metrics)}).")
+        candidates = [Candidate(each.name, each.accuracy, each.costs) for each in rungs]
+        answer = best_within(candidates, budget)
+        require_best(answer)
+        say(answer.sentence)
     return 0
 
 

@@ -5,7 +5,11 @@ import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
-from clothing_lightning.cli.command import CommandParser, run_command
+from clothing_lightning.cli.command import (
+    CommandParser,
+    require_run_first,
+    run_command,
+)
 from clothing_lightning.data.label_mapping import parse_map
 from clothing_lightning.errors import ConfigError, UserError
 
@@ -76,9 +80,8 @@ def _parser() -> CommandParser:
 
 
 def _evaluate(words: list[str]) -> int:
+    require_run_first(words)
     names = list(takewhile(lambda word: not word.startswith("-"), words))
-    if not names:
-        raise ConfigError(f"{words[0]}: name the run before the flags.")
     options, flags = _parser().parse_known_args(words[len(names) :])
     if options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}. The least is 1.")

@@ -4,11 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from clothing_lightning.cli.command import CommandParser, claim_folder, run_command
-from clothing_lightning.cli.registration import (
-    add_registration,
-    registration_of,
+from clothing_lightning.cli.command import (
+    CommandParser,
+    claim_folder,
+    require_run_first,
+    run_command,
 )
+from clothing_lightning.cli.registration import add_registration, registration_of
 from clothing_lightning.errors import ConfigError
 
 TARGETS = ("onnx", "safetensors", "torch", "mlflow")
@@ -20,7 +22,7 @@ written. RUN is a run's id, the start of it, its name, or a checkpoint's path.
 
   ... export b4ff3c49
   ... export b4ff3c49 --with-preprocessing --out shirts
-  ... export b4ff3c49 --to safetensors
+  ... export b4ff3c49 --to safetensors --push-to-hub anna/clothes --private
   ... export b4ff3c49 --to mlflow --register clothes --alias champion --if-better
 """
 EPILOG = """\
@@ -57,12 +59,19 @@ def _parser() -> CommandParser:
     add("--out", metavar="FOLDER", help="where the files go (exports/RUN-FORMAT)")
     add("--root", metavar="FOLDER", help="where the run's own images are now")
     add_registration(parser)
+    add = parser.add_argument_group("the Hugging Face Hub").add_argument
+    add(
+        *("--push-to-hub", "--push_to_hub"),
+        metavar="USER/NAME",
+        help="upload the files and the card as well, with the token in HF_TOKEN or of "
+        "hf auth login",
+    )
+    add("--private", action="store_true", help="a new repository is seen by you alone")
     return parser
 
 
 def _export(words: list[str]) -> int:
-    if words[0].startswith("-"):
-        raise ConfigError(f"{words[0]}: name the run before the flags.")
+    require_run_first(words)
     options = _parser().parse_args(words[1:])
     registration = registration_of(options)
     if registration and options.to != "mlflow":
@@ -70,6 +79,8 @@ def _export(words: list[str]) -> int:
             "--register: MLflow registers models of its own kind. Use --to mlflow in "
             f"the place of --to {options.to}."
         )
+    if options.private and options.push_to_hub is None:
+        raise ConfigError("--private: is of --push-to-hub. Give that, too.")
     folder = None
     if options.out or options.to != "mlflow":
         default = Path("exports") / f"{Path(words[0]).stem}-{options.to}"
@@ -78,13 +89,18 @@ def _export(words: list[str]) -> int:
     from clothing_lightning.cli.third_party_warnings import quiet_libraries
     from clothing_lightning.comparison.promotion import promote
     from clothing_lightning.compression.export import ExportRequest, export
+    from clothing_lightning.compression.hub import HubRepository
 
+    hub = None
+    if options.push_to_hub is not None:
+        hub = HubRepository(options.push_to_hub, options.private)
     request = ExportRequest(
         run=words[0],
         target=options.to,
         folder=folder,
         with_preprocessing=options.with_preprocessing,
         root=options.root,
+        hub=hub,
     )
     quiet_libraries()
     run, model_id = export(request)

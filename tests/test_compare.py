@@ -196,3 +196,31 @@ def test_without_words_it_says_what_it_does(
 ) -> None:
     assert compare.main([]) == 2
     assert "usage: python -m clothing_lightning.compare" in capsys.readouterr().out
+
+
+def test_a_budget_names_the_best_that_keeps_to_it(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Models of the fixture cost 1 GMAC divided by their skill."""
+    for name, skill in (("good", 3.0), ("bad", 0.2)):
+        store_run(name, skill=skill)
+    words = ["good", "bad", "--no-log", "--out", "out"]
+    assert compare.main([*words, "--budget", "6 G MACs"]) == 0
+    sentence = "Within 6 G MACs: good (0.333 G MACs)."
+    assert sentence in capsys.readouterr().out
+    for file in ("index.html", "comparison.md"):
+        assert sentence in (workplace / "out" / file).read_text(encoding="utf-8")
+
+
+def test_a_budget_that_nothing_keeps_to_is_told_after_the_page(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_run("good")
+    words = ("good", "--no-log", "--out", "out", "--budget")
+    assert "No model keeps to '1 M MACs'. The nearest is good (500 M MACs). R" in (
+        refused(capsys, *words, "1 M MACs")
+    )
+    assert (workplace / "out" / "index.html").is_file()
+    unknown = refused(capsys, *words, "10 ms")
+    assert "The cost is not known of good. --latency measures it." in unknown
+    assert "'' is not understood" in refused(capsys, *words, "")

@@ -93,6 +93,16 @@ def run_command(
         return EXIT_USER_ERROR
 
 
+def require_run_first(words: Sequence[str]) -> None:
+    """Refuse a flag in the place of the run.
+
+    Raises:
+        ConfigError: If the first word is one.
+    """
+    if words[0].startswith("-"):
+        raise ConfigError(f"{words[0]}: name the run before the flags.")
+
+
 def claim_folder(folder: Path, marker: str, what: str, begins: str = "") -> None:
     """Refuse a folder for results (``--out``) before the work is done.
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from clothing_lightning.comparison.predictions import RunPredictions
 from clothing_lightning.tracking.names import without_repeat
-from clothing_lightning.tracking.read import StoredRun
+from clothing_lightning.tracking.read import CHECKPOINT, StoredRun
 from clothing_lightning.tracking.settings import CONTENT, FILES
 
 SEED, SPLIT_SEED, FOLD = "seed_everything", "data.split.seed", "data.fold"
@@ -78,8 +78,14 @@ def _apart(settings: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> s
     differing = [key for key in keys if len({each.get(key) for each in alike}) > 1]
     if not 0 < len(differing) <= _SETTINGS_IN_A_TITLE:
         return ""
-    few = [f"{k.rpartition('.')[2]} {settings.get(k, 'unset')}" for k in differing]
-    return f" ({', '.join(few)})"
+    few = [
+        f"{k.rpartition('.')[2]} {settings.get(k, 'unset')}"
+        for k in differing
+        if k != CHECKPOINT
+    ]
+    if len(few) < len(differing) and CHECKPOINT in settings:
+        few.append(settings[CHECKPOINT])
+    return f" ({', '.join(few)})" if few else ""
 
 
 def differences(settings: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

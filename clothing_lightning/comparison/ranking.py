@@ -9,6 +9,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from clothing_lightning.comparison.budget import (
+    Budget,
+    BudgetAnswer,
+    Candidate,
+    best_within,
+)
 from clothing_lightning.comparison.costs import COSTS
 from clothing_lightning.comparison.predictions import Comparison, Model
 from clothing_lightning.metrics.bootstrap import Scores, bootstrap
@@ -115,12 +121,14 @@ class Ranking:
         models: One for each model.
         pairs: Tests of every pair of models.
         alike: Places of models next to each other of which no two can be told apart.
+        answer: What a budget buys; None if there is none.
     """
 
     by: str
     models: list[RankedModel]
     pairs: list[Pair]
     alike: list[range]
+    answer: BudgetAnswer | None = None
 
     def pair(self, a: int, b: int) -> Pair:
         """The pair of two places, in any order."""
@@ -133,13 +141,18 @@ class Ranking:
 
 
 def rank(
-    compared: Comparison, by: str = "accuracy", *, resamples: int = 2000
+    compared: Comparison,
+    by: str = "accuracy",
+    budget: Budget | None = None,
+    *,
+    resamples: int = 2000,
 ) -> Ranking:
     """Rank models, and test every pair.
 
     Args:
         compared: Models on the same images.
         by: Name of a metric that has a paired test.
+        budget: The most that a model may cost.
         resamples: Number of resamples of the bootstrap.
     """
     runs = [
@@ -169,7 +182,12 @@ def rank(
         for n in order
     ]
     pairs = _pairs(compared, order, drawn["macro_f1"])
-    return Ranking(by, ranked_models, pairs, _alike(len(order), pairs, by))
+    candidates = [
+        Candidate(each.model.title, each.scores[by].value, each.costs)
+        for each in ranked_models
+    ]
+    answer = best_within(candidates, budget) if budget else None
+    return Ranking(by, ranked_models, pairs, _alike(len(order), pairs, by), answer)
 
 
 def _score(compared: Comparison, model: Model, metric: Metric) -> Score:

@@ -47,13 +47,15 @@ def conclusions(compared: Comparison, ranking: Ranking) -> list[str]:
     what = METRICS[ranking.by].label
     best = places[0]
     score = f"{score_text(best.scores[ranking.by])} on {n:,} test images."
+    budget = [ranking.answer.sentence] if ranking.answer else []
     if len(places) == 1:
-        return [f"{best.model.title}: {what} {score}"]
+        return [f"{best.model.title}: {what} {score}", *budget]
     return [
         f"{best.model.title} has the highest {what}: {score}",
         _leaders(ranking, n),
         *_front_sentence(ranking),
         *_trained_once(ranking),
+        *budget,
     ]
 
 

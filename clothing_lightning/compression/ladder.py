@@ -11,6 +11,7 @@ from clothing_lightning.compression.rungs import RUNGS, with_bases
 from clothing_lightning.compression.source import SETTINGS, Source, Task
 from clothing_lightning.compression.timing import BATCHES, BUDGET_S, time_files
 from clothing_lightning.compression.winner import find_winner
+from clothing_lightning.data.table import read_cells
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.reports.console import say
 from clothing_lightning.reports.ladder_text import TestedRung
@@ -105,7 +106,10 @@ def tested_rung(name: str, run_id: str) -> TestedRung:
     """
     run = find_run(run_id)
     predictions = pd.read_parquet(run.artifact("predictions/test.parquet"))
-    return TestedRung(name, predictions, run.metrics)
+    manifest = read_cells(run.artifact("data/manifest.csv"))
+    tested = manifest[manifest["split"] == "test"]
+    groups = tested["group"].nunique() if "group" in tested else 0
+    return TestedRung(name, predictions, run.metrics, groups)
 
 
 def _finished(source: Source) -> dict[str, StoredRun]:

@@ -7,7 +7,7 @@ from clothing_lightning.comparison.hyperparameters import (
     titles,
 )
 from clothing_lightning.comparison.predictions import RunPredictions
-from clothing_lightning.tracking.read import StoredRun
+from clothing_lightning.tracking.read import CHECKPOINT, StoredRun
 
 
 def stored(params: dict[str, str], tags: dict[str, str]) -> StoredRun:
@@ -58,6 +58,20 @@ def test_models_of_one_name_are_told_apart_by_what_differs() -> None:
         [named("other", "3", {"model.lr": "0.2", "data": "B"})],
     ]
     assert titles(models) == ["net (lr 0.1)", "net (lr 0.2)", "other"]
+
+
+def test_a_smaller_version_is_called_by_its_name() -> None:
+    models = [
+        [named("net", "1", {"model.lr": "0.1"})],
+        [named("net", "2", {"model.lr": "0.1", CHECKPOINT: "int8"})],
+    ]
+    assert titles(models) == ["net", "net (int8)"]
+    models.append([named("net", "3", {"model.lr": "0.2", CHECKPOINT: "int8"})])
+    assert titles(models) == [
+        "net (lr 0.1)",
+        "net (lr 0.1, int8)",
+        "net (lr 0.2, int8)",
+    ]
 
 
 def test_models_that_differ_in_much_are_told_apart_by_their_runs() -> None:

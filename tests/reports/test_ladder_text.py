@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
@@ -40,6 +42,7 @@ def test_the_smallest_that_loses_nothing_is_named_and_none_is_faster() -> None:
         "The smallest that this test cannot tell from float32: float16 (7.0 MB instead "
         "of 14.0).",
         "None is faster than float32 (20.0 ms) that this test cannot tell from it.",
+        "float16 less float32: +0.0 points of accuracy (95 % interval -4.7 to +4.7).",
     ]
 
 
@@ -49,7 +52,7 @@ def test_that_each_loses_is_said() -> None:
 
 
 def test_a_version_that_is_better_beyond_chance_does_not_lose() -> None:
-    assert "int8 (4.0 MB" in verdict([LOSES, rung("int8", range(10), 4 - 1e-9, 8)])
+    assert "int8 (3.0 MB" in verdict([LOSES, rung("int8", range(10), 3, 8)])
 
 
 def test_float32_alone_has_nothing_to_be_compared_with() -> None:
@@ -66,3 +69,18 @@ def test_the_table_has_a_row_for_each_within_80_columns(
     assert [row.split()[1] for row in rows] == ["float32", "int8", "float16"]
     assert "<0.001" in rows[1]
     assert "2 threads" in shown
+
+
+def test_what_is_faster_by_chance_is_not_called_faster() -> None:
+    said = verdict([FLOAT32, rung("int8", range(10), 4, 19.5)])
+    assert "None is faster than float32 (20.0 ms)" in said
+
+
+@pytest.mark.parametrize(("groups", "is_said"), [(0, False), (40, True), (100, False)])
+def test_images_of_one_group_are_not_called_independent(
+    groups: int, is_said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_ladder([replace(FLOAT32, groups=groups), ALIKE])
+    shown = capsys.readouterr().out
+    assert ("The test images are of 40 groups (such as senders)." in shown) is is_said
+    assert max(map(len, shown.splitlines())) <= 80
