@@ -17,11 +17,16 @@ from clothing_lightning.compression import export as exporting
 from clothing_lightning.compression import winner
 from clothing_lightning.compression.formats import FORMATS
 from clothing_lightning.inference.checkpoint import read_checkpoint
+from tests.hub_server import Hub, hub
 from tests.trained_run import COLOURS, Trained, trained
 
-__all__ = ["trained"]
+__all__ = ["hub", "trained"]
+
+# The hub's client calls its own transport in a way that is to go.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 Captured = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
 
 
 @pytest.fixture
@@ -268,7 +273,7 @@ def test_an_interrupted_export_leaves_nothing(
     monkeypatch.setattr(exporting, "check", interrupted)
     folder = tmp_path / "new" / "out"
     assert export.main(["tiny", "--to", "torch", "--out", str(folder)]) == 130
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
 
 
 def test_a_folder_that_cannot_be_written_is_told(
@@ -285,4 +290,55 @@ def test_what_is_exported_already_is_told(
 ) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(b"")
-    assert "is an ONNX file already. Name its run" in refused(str(file))
+    assert "is an ONNX file already" in refused(str(file))
+
+
+def test_a_link_in_the_folder_is_replaced_not_followed(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """The folder of an earlier export may come from anybody."""
+    folder, mine = tmp_path / "out", tmp_path / "mine"
+    mine.write_text("mine")
+    words = ["tiny", "--to", "torch", "--out", str(folder)]
+    assert export.main(words) == 0
+    (folder / "model.pt2").unlink()
+    for name in ("model.pt2", "model.pt2.part", "README.md.part"):
+        (folder / name).symlink_to(mine)
+    assert export.main(words) == 0
+    assert mine.read_text() == "mine"
+    files = {file.name: file.is_symlink() for file in folder.iterdir()}
+    assert files == {"README.md": False, "model.pt2": False}
+
+
+def test_an_export_is_pushed_and_kept(
+    trained: Trained, tmp_path: Path, capsys: Captured, hub: Hub
+) -> None:
+    folder = tmp_path / "out"
+    words = ["tiny", "--to", "torch", "--out", str(folder), "--push-to-hub"]
+    assert export.main([*words, "anna/clothes", "--private"]) == 0
+    assert f"pushed    {hub.url}/anna/clothes" in capsys.readouterr().out
+    pushed = hub.repositories["anna/clothes"]
+    assert pushed.private
+    assert pushed.files == {file.name: file.read_bytes() for file in folder.iterdir()}
+    (folder / ".secret").write_text("mine")
+    assert export.main([*words, "anna/clothes"]) == 0
+    assert set(pushed.files) == {"README.md", "model.pt2"}
+    capsys.readouterr()
+
+    hub.repositories.clear()
+    hub.user = "bob"
+    (folder / "model.pt2").unlink()
+    assert export.main([*words, "anna/clothes"]) == 2
+    assert "may not write to 'anna/clothes'" in capsys.readouterr().err
+    assert (folder / "model.pt2").is_file()
+
+
+def test_what_is_not_pushed_is_told_before_the_work(
+    trained: Trained, refused: Callable[..., str], hub: Hub, monkeypatch: Patch
+) -> None:
+    assert "--private: is of --push-to-hub" in refused("tiny", "--private")
+    words = ["tiny", "--push-to-hub"]
+    assert "'clothes' is not the name of a rep" in refused(*words, "clothes")
+    assert "--to mlflow makes a model" in refused(*words, "a/b", "--to", "mlflow")
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    assert "the token is refused" in refused(*words, "anna/clothes")

@@ -3,13 +3,12 @@
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 import pandas as pd
-import yaml
 
 from clothing_lightning import datamodules
 from clothing_lightning.compression.checking import Check, check
@@ -19,6 +18,7 @@ from clothing_lightning.compression.formats import (
     licence_of_weights,
     onnx_format,
 )
+from clothing_lightning.compression.hub import CARD, HubRepository
 from clothing_lightning.compression.onnx_export import exporting
 from clothing_lightning.compression.usage import usage
 from clothing_lightning.compression.winner import find_winner
@@ -33,7 +33,6 @@ from clothing_lightning.tracking.registry import MODEL, log_model
 from clothing_lightning.tracking.store import how_to_serve
 from clothing_lightning.wording import listed
 
-CARD = "README.md"
 FINDINGS = "data/findings.json"
 _LEAK = "share of test images whose group is in train"
 
@@ -49,6 +48,7 @@ class ExportRequest:
             leaves an MLflow model to its run.
         with_preprocessing: Whether the graph resizes, crops and normalises photos.
         root: Folder that the run's own images are in now; None: where they were.
+        hub: Repository that the files are pushed to as well; None: to none.
     """
 
     run: str
@@ -56,6 +56,7 @@ class ExportRequest:
     folder: Path | None = None
     with_preprocessing: bool = False
     root: str | None = None
+    hub: HubRepository | None = None
 
     def __post_init__(self) -> None:
         """Refuse what the format cannot do.
@@ -67,6 +68,11 @@ class ExportRequest:
             raise ConfigError(
                 f"--with-preprocessing: stands in the graph of an ONNX file, and "
                 f"--to {self.target} is no such. Leave it out, or use --to onnx."
+            )
+        if self.hub and self.target == "mlflow":
+            raise ConfigError(
+                "--push-to-hub: takes files, and --to mlflow makes a model of a run. "
+                "Use --to safetensors or --to onnx."
             )
 
 
@@ -84,11 +90,13 @@ def export(request: ExportRequest) -> tuple[StoredRun, str]:
         other formats.
 
     Raises:
-        ConfigError: If a library is missing.
+        ConfigError: If a library is missing, or the hub refuses the repository.
         ExportError: If the network cannot be exported, or is not the same afterwards.
         RunError: If there is no such run or checkpoint, or its run is not in the store.
-        StorageError: If the folder or the store cannot be written.
+        StorageError: If the folder, the store or the hub cannot be written.
     """
+    if request.hub:
+        request.hub.require()
     model, run = find_winner(request.run)
     images = images_of_run(
         run,
@@ -115,6 +123,9 @@ def export(request: ExportRequest) -> tuple[StoredRun, str]:
             file = request.folder / target.file
             say(f"file      {file}  {file.stat().st_size / 1e6:.1f} MB")
             say(f"card      {request.folder / CARD}")
+        if request.hub:
+            url = request.hub.push(sorted(folder.iterdir()), f"Export {run.label}")
+            say(f"pushed    {url}")
         if request.target != "mlflow":
             return run, ""
         model_id = log_model(run, folder)
@@ -142,32 +153,42 @@ def _new_folder(wanted: Path | None) -> Iterator[Path]:
 def _publish(made: Path, folder: Path) -> None:
     """Put what was made in the place of an earlier export; files of others stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _earlier(folder) - {file.name for file in made.iterdir()}:
+    parts = {file: folder / f"{file.name}.part" for file in made.iterdir()}
+    try:
+        for file, part in parts.items():
+            _remove(part)  # which may be a link to a file elsewhere
+            # Copies have the permissions that new files have here.
+            if file.is_dir():
+                shutil.copytree(file, part, copy_function=shutil.copyfile)
+            else:
+                shutil.copyfile(file, part)
+    except BaseException:
+        for part in parts.values():
+            _remove(part)
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
+        raise
+    for name in _earlier(folder) - {file.name for file in parts}:
         _remove(folder / name)
-    for file in made.iterdir():
-        # Copies have the permissions that new files have here.
-        part = folder / f"{file.name}.part"
+    for file, part in parts.items():
         if file.is_dir():
-            shutil.copytree(file, part, copy_function=shutil.copyfile)
             _remove(folder / file.name)
-        else:
-            shutil.copyfile(file, part)
         part.replace(folder / file.name)
 
 
 def _earlier(folder: Path) -> set[str]:
     """Return what the export wrote whose card is in a folder."""
     try:
-        head = (folder / CARD).read_text(encoding="utf-8").split("---\n")[1]
-    except FileNotFoundError:
+        _, line, *_ = (folder / CARD).read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, ValueError):
         return set()
-    library = yaml.safe_load(head)["library_name"]
+    library = line.removeprefix("library_name: ")
     formats = [each for each in FORMATS.values() if each.library == library]
     return {name for each in formats for name in each.names}
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -197,7 +218,7 @@ def _facts(
         library=target.library,
         check=str(checked),
         stored_check=_against_stored(checked, predictions, images),
-        weights_licence=licence_of_weights(description.backbone),
+        weights_licence=_licence_of_weights(run, description.backbone),
         data_licence=_licence_of_data(run),
         usage=usage(
             request.target,
@@ -215,6 +236,13 @@ def _shared_groups(run: StoredRun) -> float | None:
         return float(findings[_LEAK])
     except (RunError, ValueError, KeyError, TypeError):
         return None
+
+
+def _licence_of_weights(run: StoredRun, backbone: str) -> str | None:
+    weights = run.hyperparameters.get("model.weights", "")
+    if weights == "none":
+        return "none; the training began with random numbers."
+    return licence_of_weights(backbone) if weights in ("hub", "package") else None
 
 
 def _licence_of_data(run: StoredRun) -> str | None:

@@ -24,6 +24,8 @@ from clothing_lightning.models.description import NetworkDescription
 from clothing_lightning.reports.page import render
 from clothing_lightning.wording import counted, listed, markdown_cell
 
+TAG = "clothing_lightning"
+"""Tag of each card."""
 FEW_IMAGES = 30
 """A class of fewer test images has an interval of its recall of 0.3 and more."""
 
@@ -134,7 +136,7 @@ def _front_matter(facts: CardFacts, scores: Mapping[str, float]) -> str:
     content: dict[str, Any] = {
         "library_name": facts.library,
         "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "clothing", "clothing_lightning"],
+        "tags": ["image-classification", "clothing", TAG],
         "metrics": list(names),
         "model-index": [{"name": run_name or "model", "results": [result]}],
     }
