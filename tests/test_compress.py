@@ -8,11 +8,18 @@ from typing import NoReturn
 import pandas as pd
 import pytest
 
-from clothing_lightning import compare, compress
+from clothing_lightning import compare, compress, evaluate
 from clothing_lightning.compression.conversion import LAYERS, convert
 from clothing_lightning.compression.pruning import IMPORTANCES
 from clothing_lightning.compression.rungs import RUNGS
-from clothing_lightning.tracking.read import ONNX_FILE, StoredRun, children, find_run
+from clothing_lightning.inference.predictor import Predictor
+from clothing_lightning.tracking.read import (
+    ONNX_FILE,
+    StoredRun,
+    all_runs,
+    children,
+    find_run,
+)
 from tests.trained_run import Trained, trained
 
 __all__ = ["trained"]
@@ -39,6 +46,7 @@ def test_help_names_the_rungs(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--budget", ""], "--budget: '' is not understood"),
         (["--budget", "10 s"], "--budget: '10 s' is not understood. Write a number"),
         (["--tolerance", "2"], "--tolerance is 2.0. It is a share of the validation"),
         (["--calibration-images", "0"], "--calibration-images is 0. The least is 1"),
@@ -65,7 +73,7 @@ def test_an_onnx_file_is_not_compressed_again(tmp_path: Path, capsys: Captured) 
     file = tmp_path / "model.onnx"
     file.touch()
     assert compress.main([str(file)]) == 2
-    assert "is an ONNX file already. Name its run" in capsys.readouterr().err
+    assert "is an ONNX file already" in capsys.readouterr().err
 
 
 def test_a_ladder_that_was_killed_goes_on_where_it_was(
@@ -102,7 +110,7 @@ def test_a_ladder_that_was_killed_goes_on_where_it_was(
         monkeypatch.setitem(RUNGS, name, replace(rung, make=lambda _: kill()))
     assert compress.main(words) == 0
     assert compress.main([*words, "--budget", "0.01 ms"]) == 2
-    assert "no version keeps to '0.01 ms'. The nearest is " in capsys.readouterr().err
+    assert "No model keeps to '0.01 ms'. The nearest is " in capsys.readouterr().err
 
     # What the runs hold is asked here, since to make them takes a while.
     for name, (run, *_) in made.items():
@@ -143,6 +151,25 @@ def test_compare_ranks_the_rungs_as_models(trained: Trained, tmp_path: Path) -> 
     words = [trained.run.run_id, *ids, "--no-log", "--latency", "--out", out]
     assert compare.main(words) == 0
     ranked = pd.read_csv(f"{out}/comparison.csv")
-    assert len(ranked) == 4
-    assert ranked["model"].str.contains("int8").sum() == 1
+    versions = ("", " (float32)", " (float16)", " (int8, images 8)")
+    assert set(ranked["model"]) == {f"tiny{version}" for version in versions}
     assert ranked["latency_ms"].nunique() == 4
+
+
+@pytest.mark.slow
+def test_a_rung_is_evaluated_and_predicts_as_the_file_that_it_is(
+    trained: Trained, capsys: Captured
+) -> None:
+    assert compress.main([trained.run.run_id, "--rungs", "float16"]) == 0
+    rung = rungs_of(trained.run)["float16"][0]
+    assert evaluate.main([rung.run_id]) == 0
+    assert "The same numbers as stored" in capsys.readouterr().out
+    again = next(run for run in all_runs() if run.name == "tiny float16, test again")
+    size = "model/size_mb"
+    assert again.metrics[size] == find_run(rung.run_id).metrics[size]
+    assert again.params["checkpoint"] == "float16"
+    predictor = Predictor(rung.run_id)
+    assert predictor.title == "tiny float16"
+    assert predictor.checkpoint == rung.artifact(ONNX_FILE)
+    assert compress.main([rung.run_id]) == 2
+    assert "is an ONNX file already" in capsys.readouterr().err

@@ -28,7 +28,8 @@ def find_winner(reference: str) -> tuple[TrainedNetwork, StoredRun]:
     checkpoint, run = find_checkpoint(reference)
     if checkpoint.suffix == ONNX:
         raise ConfigError(
-            f"{reference}: is an ONNX file already. Name its run, or its checkpoint."
+            f"{reference}: is an ONNX file already, '{checkpoint}'. Name the run that "
+            "trained it, or its checkpoint."
         )
     model = read_checkpoint(checkpoint, run, "cpu")
     run = run or run_of(model.description)

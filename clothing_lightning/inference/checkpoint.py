@@ -23,7 +23,9 @@ from clothing_lightning.models.description import ARTIFACT, KEY, NetworkDescript
 from clothing_lightning.models.devices import select_device
 from clothing_lightning.models.weight_files import NETWORK
 from clothing_lightning.tracking.read import (
+    COMPRESSION_TAG,
     EVALUATES_TAG,
+    ONNX_FILE,
     StoredRun,
     children,
     find_run,
@@ -38,11 +40,13 @@ def find_checkpoint(reference: str) -> tuple[Path, StoredRun | None]:
 
     Args:
         reference: The id, the start of it, or the name of a run, whose best checkpoint
-            is found; or the path of a checkpoint, or of an ONNX file that was exported,
-            for which no store is asked.
+            is found, or the ONNX file of a rung of `compress`; or the path of a
+            checkpoint, or of an ONNX file that was exported, for which no store is
+            asked.
 
     Returns:
-        The checkpoint, and the run that trained it; None where a path was given.
+        The checkpoint, and the run that it is of: that which trained it, or a rung of
+        `compress`; None where a path was given.
 
     Raises:
         RunError: If there is no such run or checkpoint.
@@ -52,9 +56,11 @@ def find_checkpoint(reference: str) -> tuple[Path, StoredRun | None]:
         if not file.is_file():
             raise RunError(f"{reference}: there is no such checkpoint.")
         return file, None
-    run = trained_run(find_run(reference))
+    run = find_run(reference)
+    is_rung = COMPRESSION_TAG in run.tags
+    run = run if is_rung else trained_run(run)
     try:
-        return run.artifact(BEST), run
+        return run.artifact(ONNX_FILE if is_rung else BEST), run
     except RunError as err:
         raise RunError(
             f"{err} Without it there is no network to restore: name another run, or "
@@ -146,7 +152,7 @@ def describe_run(run: StoredRun) -> NetworkDescription:
         return describe_old_run(run)
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
+    except (OSError, RecursionError, ValueError) as err:
         raise RunError(f"'{file}': cannot be read ({_line(err)}).") from err
     return _described(values, file)
 

@@ -94,7 +94,12 @@ def _read_manifest(run: StoredRun) -> pd.DataFrame:
 
 
 def images_of_run(
-    run: StoredRun, split: str, *, root: str | None, crops_to_boxes: bool
+    run: StoredRun,
+    split: str,
+    *,
+    root: str | None,
+    crops_to_boxes: bool,
+    most: int | None = None,
 ) -> ImageSet:
     """Find the images of one of a run's own splits.
 
@@ -103,6 +108,7 @@ def images_of_run(
         split: ``train``, ``val``, ``test`` or ``all``.
         root: Folder that the images are in now; by default where they were.
         crops_to_boxes: Whether the run cuts images to the manifest's boxes.
+        most: How many to draw at random, always the same; by default all.
 
     Raises:
         DatasetNotFoundError: If the folder is not there.
@@ -111,6 +117,8 @@ def images_of_run(
     """
     manifest = _read_manifest(run)
     rows = manifest if split == "all" else manifest[manifest["split"] == split]
+    if most is not None:
+        rows = rows.sample(min(most, len(rows)), random_state=0)
     folder = image_root(run, root)
     inspection = inspect_images(folder, list(rows["path"]), workers=usable_cores())
     inspection = inspection.set_index(rows["path"])

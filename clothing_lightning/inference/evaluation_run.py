@@ -17,9 +17,11 @@ from clothing_lightning.datamodules import PhotoDataModule
 from clothing_lightning.errors import RunError
 from clothing_lightning.inference.checkpoint import (
     BEST,
+    ONNX,
     find_checkpoint,
     read_checkpoint,
     run_of,
+    trained_run,
 )
 from clothing_lightning.inference.evaluation import (
     Evaluation,
@@ -36,6 +38,7 @@ from clothing_lightning.models.devices import device_name
 from clothing_lightning.reports.classification import write_classification_report
 from clothing_lightning.reports.console import say, warn
 from clothing_lightning.reports.evaluation_text import agreement_lines, show_results
+from clothing_lightning.tracking.names import name_and_id
 from clothing_lightning.tracking.read import CHECKPOINT, EVALUATES_TAG, StoredRun
 from clothing_lightning.tracking.run import RunWriter
 from clothing_lightning.tracking.settings import CONTENT
@@ -87,9 +90,10 @@ def evaluate(request: Request, data: PhotoDataModule | None) -> None:
     Raises:
         UserError: If something is for the user to put right.
     """
-    checkpoint, run = find_checkpoint(request.run)
-    model = read_checkpoint(checkpoint, run, request.device)
-    run = run or run_of(model.description)
+    checkpoint, owner = find_checkpoint(request.run)
+    model = read_checkpoint(checkpoint, owner, request.device)
+    run = trained_run(owner) if owner else run_of(model.description)
+    owner = owner or run
     images = _images(request, data, run, model)
     evaluation = evaluate_on(
         model,
@@ -99,15 +103,15 @@ def evaluate(request: Request, data: PhotoDataModule | None) -> None:
         keep_trained=request.keep_trained,
         batch_size=request.batch_size,
     )
-    title = run.name if run else model.description.run_name
+    title = owner.name if owner else model.description.run_name
     title += f", {images.split} again" if images.from_run else f" on {images.name}"
     experiment = request.experiment or images.name
     tags = evaluation_tags(evaluation)
     with RunWriter(experiment, request.name or title, tags=tags) as writer:
-        writer.log_params(_params(evaluation, checkpoint))
+        writer.log_params(_params(evaluation, owner, checkpoint))
         command = ["python", "-m", "clothing_lightning.evaluate", *request.command]
-        record_evaluation(writer, evaluation, command)
-    _show(evaluation)
+        record_evaluation(writer, evaluation, command, _costs(owner, checkpoint))
+    _show(evaluation, owner)
     say(f"run       {writer.name}  {writer.run_id}")
     say(f"files     {writer.folder}")
     say(f"browse    {where_to_browse()}")
@@ -138,14 +142,25 @@ def _images(
     )
 
 
-def _params(evaluation: Evaluation, checkpoint: Path) -> dict[str, str]:
-    run, about = evaluation.run, evaluation.model.description
-    if run is None:
+def _params(
+    evaluation: Evaluation, owner: StoredRun | None, checkpoint: Path
+) -> dict[str, str]:
+    about = evaluation.model.description
+    if owner is None:
         name = f"{checkpoint.name} of {about.run_name} {about.run_id}".strip()
         return {"model.backbone": about.backbone, CHECKPOINT: name}
     if checkpoint.name != Path(BEST).name:
-        return run.hyperparameters | {CHECKPOINT: checkpoint.name}
-    return run.hyperparameters
+        return {CHECKPOINT: checkpoint.name} | owner.hyperparameters
+    return owner.hyperparameters
+
+
+def _costs(owner: StoredRun | None, checkpoint: Path) -> dict[str, float]:
+    """Return the costs of a network; an ONNX file has a size of its own."""
+    metrics = owner.metrics.items() if owner else ()
+    costs = {key: value for key, value in metrics if key.startswith("model/")}
+    if checkpoint.suffix == ONNX:
+        costs["model/size_mb"] = checkpoint.stat().st_size / 1e6
+    return costs
 
 
 def evaluation_tags(evaluation: Evaluation) -> dict[str, str]:
@@ -237,12 +252,12 @@ def _mapping(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _show(evaluation: Evaluation) -> None:
+def _show(evaluation: Evaluation, owner: StoredRun | None) -> None:
     """Print what was evaluated, and the results."""
     run, images = evaluation.run, evaluation.image_set
     about = evaluation.model.description
-    name = run.name if run else about.run_name
-    say(f"{name} ({about.run_id[:8]}) on {images.name}, {images.split}")
+    name = owner.label if owner else name_and_id(about.run_name, about.run_id)
+    say(f"{name} on {images.name}, {images.split}")
     if run is None:
         warn(
             f"the run that trained it is not in {escape(shown_uri())}, so which of "
@@ -251,8 +266,8 @@ def _show(evaluation: Evaluation) -> None:
     for remark in _remarks(evaluation):
         warn(remark)
     show_results(evaluation.predictions, images.split)
-    if run is not None and images.from_run:
-        for line in _agreement_with_stored(run, evaluation):
+    if owner is not None and images.from_run:
+        for line in _agreement_with_stored(owner, evaluation):
             say(line)
 
 

@@ -153,10 +153,10 @@ def read_onnx(
             "run, or a file that export has written without --with-preprocessing."
         )
     try:
-        values = json.loads(network.metadata[KEY])
+        values = json.loads(network.metadata.get(KEY, "{}"))
         description = NetworkDescription.from_values(values)
         network.require_shapes(description)
-    except (KeyError, ValueError) as err:
+    except (RecursionError, ValueError) as err:
         raise RunError(
             f"'{file}': does not describe its network ({err}). Use a file that "
             "export has written."

@@ -137,6 +137,17 @@ def test_a_description_that_does_not_fit_is_refused(
         read_onnx(file)
 
 
+def test_a_description_that_is_no_json_is_refused(
+    changed: Callable[..., Path],
+) -> None:
+    def nest(model: Any) -> None:
+        for each in model.metadata_props:
+            each.value = "[" * 100_000
+
+    with pytest.raises(RunError, match="does not describe its network"):
+        read_onnx(changed(nest))
+
+
 def test_a_file_without_a_description_is_refused(
     changed: Callable[..., Path], trained: Trained, capsys: Captured
 ) -> None:
