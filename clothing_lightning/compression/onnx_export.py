@@ -110,8 +110,8 @@ def exporting(backbone: str, target: str) -> Iterator[None]:
             yield
     except ImportError as err:
         raise ConfigError(
-            f"--to {target}: {(err.name or 'a library').partition('.')[0]} is not "
-            "installed. pip install 'clothing-lightning[export]'"
+            f"{(err.name or 'a library').partition('.')[0]} is not installed, which "
+            f"{target} needs. pip install 'clothing-lightning[export]'"
         ) from err
     except (OSError, UserError):
         raise

@@ -7,11 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clothing_lightning.data.inspection import inspect_images
-from clothing_lightning.data.selection import clipped_boxes
-from clothing_lightning.data.table import read_cells
 from clothing_lightning.errors import DataError
-from clothing_lightning.inference.evaluation import image_root
+from clothing_lightning.inference.evaluation import images_of_run
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.tracking.read import StoredRun
 
@@ -60,23 +57,22 @@ def sample_photos(
         DatasetNotFoundError: If the folder is not there.
         DataError: If one of the photos cannot be read.
     """
-    manifest = read_cells(run.artifact("data/manifest.csv"))
-    rows = manifest[manifest["split"] == split]
-    rows = rows.sample(min(most, len(rows)), random_state=0)
-    folder = image_root(run, root)
-    boxes = None
-    if model.description.crops_to_boxes:
-        inspected = inspect_images(folder, list(rows["path"]), workers=1)
-        boxes = clipped_boxes(rows, inspected, run.experiment)
+    crops = model.description.crops_to_boxes
+    images = images_of_run(run, split, root=root, crops_to_boxes=crops, most=most)
+    if refused := list(images.unreadable_images.values()):
+        raise DataError(
+            f"run {run.label}: a photo of its split '{split}' cannot be read "
+            f"({refused[0]}). int8 is calibrated on them; say where they are with "
+            "--root FOLDER."
+        )
+    rows = images.table
+    paths = [images.root / path for path in rows["path"]]
     read = []
-    paths = [folder / path for path in rows["path"]]
-    for photos, errors in model.read_photos(paths, boxes).batches(_BATCH, workers=0):
-        if refused := [error for error in errors if error is not None]:
-            raise DataError(
-                f"run {run.label}: a photo of its split '{split}' cannot be read "
-                f"({refused[0]}). int8 is calibrated on them; say where they are with "
-                "--root FOLDER."
-            )
+    for photos, errors in model.read_photos(paths, images.boxes_of(rows)).batches(
+        _BATCH, workers=0
+    ):
+        for error in filter(None, errors):  # it was readable a moment ago
+            raise error
         assert photos is not None
         read.append(photos)
     numbers = {name: number for number, name in enumerate(model.class_names)}

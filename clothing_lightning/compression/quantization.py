@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from clothing_lightning.compression.photo_sample import PhotoSample
+from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.data.progress import with_progress
 from clothing_lightning.errors import ConfigError
 from clothing_lightning.inference.onnx_network import INPUT, OnnxNetwork
@@ -48,7 +49,7 @@ class Quantization:
         """What is not the default, as an addition to a name; empty if all is."""
         values = zip(fields(self), asdict(self).items(), strict=True)
         changed = [f"{k} {v}" for each, (k, v) in values if v != each.default]
-        return f" ({', '.join(changed)})" if changed else ""
+        return "".join(f", {each}" for each in changed)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -146,6 +147,10 @@ class Quantizer:
         """
         from onnxruntime import quantization as ort
 
+        # Of many networks pixels lie half-way between two levels of their extremes,
+        # where the last bit decides: a range that is a level wider keeps them apart.
+        low, high = pixel_range(self._photos.model.preprocessing)
+        widened = {"rmin": low - (high - low) / 255, "rmax": high}
         methods = {
             "minmax": ort.CalibrationMethod.MinMax,
             "entropy": ort.CalibrationMethod.Entropy,
@@ -163,7 +168,16 @@ class Quantizer:
                 nodes_to_quantize=list(only),
                 calibrate_method=methods[self._method],
                 calibration_cache_path=self._ranges,
+                extra_options={"TensorQuantOverrides": {INPUT: [widened]}},
             )
+
+
+def pixel_range(preprocessing: Preprocessing) -> tuple[np.float32, np.float32]:
+    """Return the least value of a black pixel, and the largest of a white one."""
+    mean, std = (
+        np.array(each, np.float32) for each in (preprocessing.mean, preprocessing.std)
+    )
+    return (-mean / std).min(), ((1 - mean) / std).max()
 
 
 class Reader:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from clothing_lightning.compression.photo_sample import PhotoSample
 from clothing_lightning.compression.quantization import Quantization, quantize
 from clothing_lightning.data.options import Preprocessing
 from clothing_lightning.errors import ConfigError
-from clothing_lightning.inference.onnx_network import read_onnx
+from clothing_lightning.inference.onnx_network import OnnxNetwork, read_onnx
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.models.description import NetworkDescription
+from tests.compression.networks import random_network
 
 
 class Fragile(nn.Module):
@@ -126,6 +128,24 @@ def test_ranges_are_found_once(
     assert calls.count(1) == 1  # the photos of the training, one at a time
 
 
+def test_the_last_bit_of_a_pixel_changes_no_answer(
+    sample: PhotoSample, tmp_path: Path
+) -> None:
+    """With these means every pixel is half-way between two levels of -1 to 1."""
+    model = random_network(Preprocessing(32, (0.5,) * 3, (0.5,) * 3))
+    photos = replace(sample, model=model)
+    export_onnx(model, tmp_path / "float32.onnx")
+    file = tmp_path / "int8.onnx"
+    settings = Quantization(tolerance=1)
+    quantize(tmp_path / "float32.onnx", file, tmp_path, settings, photos, photos)
+    network = OnnxNetwork(file)
+    (images,) = photos.batches(64)
+    above, below = (
+        torch.nextafter(images, torch.full_like(images, end)) for end in (2.0, -2.0)
+    )
+    torch.testing.assert_close(network(above), network(below), atol=0, rtol=0)
+
+
 @pytest.mark.parametrize(
     "values", [{"images": 0}, {"tolerance": -0.1}, {"tolerance": 1.5}]
 )
@@ -137,4 +157,4 @@ def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
 def test_a_version_is_named_by_what_is_not_the_default() -> None:
     assert Quantization().label == ""
     changed = Quantization("entropy", tolerance=0).label
-    assert changed == " (method entropy, tolerance 0)"
+    assert changed == ", method entropy, tolerance 0"

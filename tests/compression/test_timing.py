@@ -21,3 +21,12 @@ def test_each_file_has_its_times_and_memory(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_run_has_no_memory(tmp_path: Path) -> None:
     memory = peak_memory_mb(tmp_path / "missing.onnx", (1, 3, 8, 8))
     assert memory != memory
+
+
+def test_memory_is_not_that_of_the_process_that_asks(tmp_path: Path) -> None:
+    ballast = b"x" * 400_000_000
+    file = tmp_path / "a.onnx"
+    model = built()
+    export_onnx(model, file)
+    size = model.preprocessing.image_size
+    assert peak_memory_mb(file, (1, 3, size, size)) < len(ballast) / 1e6
