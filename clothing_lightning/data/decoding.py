@@ -31,6 +31,9 @@ Decoding takes about 10 bytes per pixel (4 in Pillow, 3 in the array, 3 between)
 this bounds it to 1 GB in each process that loads images, while a file of a few
 kilobytes can claim more than any machine has. Phones take 12 to 50 megapixels.
 """
+MAX_RATIO = 100
+"""Most that one side may be of the other: resizing the short side to 256 px would make
+millions of the long one, of which the centre shows next to nothing."""
 
 # First bytes of a file -> what reads it. JPEG comes first: it is the common case.
 _READERS: tuple[tuple[bytes, Callable[[IO[bytes]], ImageFile.ImageFile]], ...] = (
@@ -60,7 +63,8 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
     Raises:
         ImageError: If there is no such file, it is no image or a damaged one, or it
-            has more than ``MAX_PIXELS``. The message is one line, without full stop.
+            has more than ``MAX_PIXELS`` or ``MAX_RATIO``. The message is one line,
+            without full stop.
     """
     _check_file(path)
     try:
@@ -118,6 +122,11 @@ def _check_size(path: Path, image: Image.Image) -> None:
         )
     if width * height == 0:
         raise ImageError(f"{path}: has no pixels ({width} x {height})")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ImageError(
+            f"{path}: has {width:,} x {height:,} px; one side may be {MAX_RATIO} times "
+            "the other; cut out what it shows"
+        )
 
 
 def _rgb(path: Path, image: Image.Image) -> Image.Image:

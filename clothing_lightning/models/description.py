@@ -147,6 +147,8 @@ def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
     _require_types(values, _stored_types(Preprocessing))
     _require_range("preprocessing.image_size", values["image_size"], 1, _MAX_SIZE_PX)
     _require_range("preprocessing.crop_pct", values["crop_pct"], 1e-3, 1)
+    resized = values["image_size"] / values["crop_pct"]
+    _require_range("preprocessing.image_size / crop_pct", resized, 1, 2 * _MAX_SIZE_PX)
     for key, least in (("mean", -1e6), ("std", 1e-6)):
         for value in values[key]:
             _require_range(f"preprocessing.{key}", value, least, 1e6)

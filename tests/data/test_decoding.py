@@ -443,3 +443,13 @@ def test_real_photos_are_read_as_pillow_reads_them() -> None:
     for path in paths:
         with Image.open(path) as image:
             np.testing.assert_array_equal(read_image(path), np.asarray(image))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_line_is_refused(tmp_path: Path, turned: bool) -> None:
+    """Resized by its short side it would fill the memory."""
+    size = (2, 201) if turned else (201, 2)
+    path = save(photo(*size), tmp_path / "a.png")
+    with pytest.raises(ImageError, match="one side may be 100 times the other"):
+        read_image(path)
+    assert read_image(save(photo(200, 2), path)).shape == (200, 2, 3)

@@ -131,6 +131,7 @@ def test_values_of_others_are_checked(changes: dict[str, Any], message: str) -> 
         ({"std": [float("nan")] * 3}, "preprocessing.std is nan"),
         ({"crop_pct": 10**400}, "preprocessing.crop_pct is 1000"),
         ({"crop_pct": "1"}, "crop_pct is a str"),
+        ({"crop_pct": 0.001}, "image_size / crop_pct is "),
     ],
 )
 def test_preprocessing_of_others_is_checked(
