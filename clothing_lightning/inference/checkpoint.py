@@ -40,13 +40,13 @@ def find_checkpoint(reference: str) -> tuple[Path, StoredRun | None]:
 
     Args:
         reference: The id, the start of it, or the name of a run, whose best checkpoint
-            is found, or the ONNX file of a rung of `compress`; or the path of a
+            is found, or the ONNX file that `compress` made of one; or the path of a
             checkpoint, or of an ONNX file that was exported, for which no store is
             asked.
 
     Returns:
-        The checkpoint, and the run that it is of: that which trained it, or a rung of
-        `compress`; None where a path was given.
+        The checkpoint, and the run that it is of: that which trained it, or that of
+        the ONNX file; None where a path was given.
 
     Raises:
         RunError: If there is no such run or checkpoint.
@@ -57,10 +57,10 @@ def find_checkpoint(reference: str) -> tuple[Path, StoredRun | None]:
             raise RunError(f"{reference}: there is no such checkpoint.")
         return file, None
     run = find_run(reference)
-    is_rung = COMPRESSION_TAG in run.tags
-    run = run if is_rung else trained_run(run)
+    is_file = {COMPRESSION_TAG, EVALUATES_TAG} <= run.tags.keys()
+    run = run if is_file else trained_run(run)
     try:
-        return run.artifact(ONNX_FILE if is_rung else BEST), run
+        return run.artifact(ONNX_FILE if is_file else BEST), run
     except RunError as err:
         raise RunError(
             f"{err} Without it there is no network to restore: name another run, or "

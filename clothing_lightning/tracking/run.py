@@ -163,8 +163,8 @@ class RunWriter:
         reason = first_line(err)
         return StorageError(
             f"MLflow: run {self.run_id} cannot be written ({reason}). What was saved "
-            "before is kept; free some space or start the server, then continue with "
-            f"--resume {self.run_id[:8]}."
+            "before is kept; free some space or start the server, then call again; "
+            f"fit goes on with --resume {self.run_id[:8]}."
         )
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
