@@ -10,6 +10,7 @@ from clothing_lightning.cli.command import (
     require_run_first,
     run_command,
 )
+from clothing_lightning.errors import ConfigError
 
 CONVERTED, PRUNED = ("float32", "float16", "int8"), ("pruned", "pruned-int8")
 RUNGS = CONVERTED + PRUNED

@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/models/"):
             name = "/".join(path.split("/")[3:5])
             return (json.dumps(self._about(name)).encode(),)
-        user, model, *between, file = path.strip("/").split("/")
+        user, model, *_between, file = path.strip("/").split("/")
         content = self.hub.repositories[f"{user}/{model}"].files[file]
         digest = hashlib.sha256(content).hexdigest()
         return content, {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT}

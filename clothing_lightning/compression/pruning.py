@@ -83,7 +83,7 @@ class Pruning:
         share, macs = self.share, self.target_macs
         amount = f"macs {macs}" if share is None else f"without {share} of channels"
         steps = f", steps {self.steps}" if self.steps > 1 else ""
-        return f" ({amount}, {self.importance}{steps})"
+        return f", {amount}, {self.importance}{steps}"
 
 
 def prune(

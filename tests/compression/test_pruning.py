@@ -134,9 +134,9 @@ def test_values_out_of_range_are_refused(
 
 
 def test_versions_are_told_apart_by_how_they_are_pruned() -> None:
-    assert Pruning().label == " (macs 0.5, norm)"
+    assert Pruning().label == ", macs 0.5, norm"
     label = Pruning(0.3, None, "taylor", 4, epochs=5).label
-    assert label == " (without 0.3 of channels, taylor, steps 4)"
+    assert label == ", without 0.3 of channels, taylor, steps 4"
 
 
 def network_of(backbone: str) -> TrainedNetwork:
