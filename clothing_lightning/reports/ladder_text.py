@@ -92,7 +92,7 @@ def show_ladder(rungs: Sequence[TestedRung]) -> None:
     if 0 < rungs[0].groups < len(rungs[0].predictions):
         console.print(
             f"The test images are of {counted(rungs[0].groups, 'group')} (such as "
-            "senders). Intervals and p take images as\nindependent, which those of one "
+            "senders). Intervals and p take images as independent, which those of one "
             "group are not: they are too narrow, and too small.",
             highlight=False,
         )
@@ -175,5 +175,5 @@ def _left_open(original: TestedRung, rung: TestedRung) -> str:
     low, high = (100 * end for end in paired_difference_interval(gaps))
     return (
         f"{rung.name} less float32: {100 * gaps.mean():+.1f} points of accuracy "
-        f"(95 % interval {low:+.1f} to {high:+.1f})."
+        f"(95 % interval {low:+.1f} to {high:+.1f}, not adjusted)."
     )
