@@ -42,7 +42,8 @@ def test_the_smallest_that_loses_nothing_is_named_and_none_is_faster() -> None:
         "The smallest that this test cannot tell from float32: float16 (7.0 MB instead "
         "of 14.0).",
         "None is faster than float32 (20.0 ms) that this test cannot tell from it.",
-        "float16 less float32: +0.0 points of accuracy (95 % interval -4.7 to +4.7, not adjusted).",
+        "float16 less float32: +0.0 points of accuracy (95 % interval -4.7 to +4.7, "
+        "not adjusted).",
     ]
 
 
