@@ -71,9 +71,10 @@ def _app(words: list[str]) -> int:
     keep_freed_memory()
     opened = listen(options.host, options.port)
     predictor = Predictor(options.run, device=options.device, abstain=options.abstain)
-    say(f"{predictor.title}: {url_of(opened)}  (Ctrl-C ends it)")
+    url = url_of(options.host, opened)
+    say(f"{predictor.title}: {url}  (Ctrl-C ends it)")
     if options.open:
-        webbrowser.open(url_of(opened))
+        webbrowser.open(url)
     serve(photo_app(predictor, options.host), opened)
     return 0
 

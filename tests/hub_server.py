@@ -146,6 +146,8 @@ class Handler(BaseHTTPRequestHandler):
             elif line["key"] == "file":
                 content = base64.b64decode(value["content"])
                 found.files[value["path"]] = content
+            elif line["key"] == "deletedFile":
+                del found.files[value["path"]]
             else:
                 found.files[value["path"]] = self.hub.uploads[value["oid"]]
         return {

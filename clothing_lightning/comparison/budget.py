@@ -69,8 +69,12 @@ class Budget:
         return candidate.costs.get(self.cost, math.nan) / _UNITS[self.unit][1]
 
     def priced(self, candidate: Candidate) -> str:
-        """Name a candidate with its cost."""
-        return f"{candidate.name} ({self.price(candidate):.3g} {self.unit})"
+        """Name a candidate with its cost, in digits that tell on which side it is."""
+        price = self.price(candidate)
+        texts = (f"{price:.{digits}g}" for digits in range(3, 18))
+        fits = price <= self.most
+        text = next(each for each in texts if (float(each) <= self.most) == fits)
+        return f"{candidate.name} ({text} {self.unit})"
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def best_within(candidates: Sequence[Candidate], budget: Budget) -> BudgetAnswer
         better = [budget.priced(each) for each in known if each.score > best.score]
         sentence = f"Within {budget.text}: {budget.priced(best)}."
         if better:
-            sentence += f" Better, but beyond it: {listed(better)}."
+            sentence += f" Higher scores, but beyond it: {listed(better)}."
     else:
         sentence = f"No model keeps to '{budget.text}'."
         if known:

@@ -136,7 +136,7 @@ def export(request: ExportRequest) -> tuple[StoredRun, str]:
 
 @contextmanager
 def _new_folder(wanted: Path | None) -> Iterator[Path]:
-    """Make a hidden folder on the disk of another; both are gone when this fails."""
+    """Make a hidden folder on the disk of another, which is gone afterwards."""
     above = wanted and next(p for p in wanted.absolute().parents if p.exists())
     try:
         with TemporaryDirectory(dir=above, prefix=".export-") as name:

@@ -4,21 +4,32 @@ timm's ``push_to_hf_hub`` would write the weights anew, where nothing has checke
 and leave an earlier card as it is.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    ModelInfo,
+    get_token,
+)
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id
 
+from clothing_lightning.compression.formats import FORMATS
 from clothing_lightning.errors import ConfigError, StorageError
 from clothing_lightning.reports.model_card import TAG
 from clothing_lightning.tracking.store import first_line
 
 CARD = "README.md"
-_NAME = re.compile(r"(?!.*(--|\.\.))\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_MADE_BY_THE_HUB = ".gitattributes"
 _FLAG = "--push-to-hub"
 _LOG_IN = "Set HF_TOKEN to one that may write, or log in: hf auth login"
 
@@ -41,7 +52,12 @@ class HubRepository:
         Raises:
             ConfigError: If no repository can have it.
         """
-        if not _NAME.fullmatch(self.name):
+        try:
+            validate_repo_id(self.name)
+            named = self.name.count("/") == 1
+        except HFValidationError:
+            named = False
+        if not named:
             raise ConfigError(
                 f"{_FLAG}: '{self.name}' is not the name of a repository. Write "
                 "USER/NAME, such as anna/clothes, in letters, digits, '-', '_' and '.'."
@@ -63,11 +79,10 @@ class HubRepository:
                 found = hub.model_info(self.name)
             except RepositoryNotFoundError:
                 return
-        files = {each.rfilename for each in found.siblings or []}
-        if CARD in files and TAG not in (found.tags or []):
+        if _files_of(found) and TAG not in (found.tags or []):
             raise ConfigError(
-                f"{_FLAG}: '{self.name}' is there, and its card is of no export. Name "
-                "a new repository."
+                f"{_FLAG}: '{self.name}' is there, and holds no export. Name a new "
+                "repository."
             )
         if self.private and not found.private:
             raise ConfigError(
@@ -76,7 +91,9 @@ class HubRepository:
             )
 
     def push(self, files: Sequence[Path], message: str) -> str:
-        """Upload files in one commit; the repository is made if it is not there.
+        """Upload files in one commit, in the place of an earlier export.
+
+        The repository is made if it is not there; files of others stay.
 
         Args:
             files: The files, which get their own names.
@@ -89,10 +106,15 @@ class HubRepository:
             ConfigError: If the token may not write there.
             StorageError: If the hub does not answer.
         """
-        additions = [CommitOperationAdd(file.name, file) for file in files]
+        added = {file.name: CommitOperationAdd(file.name, file) for file in files}
+        written = {name for each in FORMATS.values() for name in each.names}
         with self._asking() as hub:
             made = hub.create_repo(self.name, private=self.private, exist_ok=True)
-            hub.create_commit(self.name, additions, commit_message=message)
+            there = _files_of(hub.model_info(self.name))
+            earlier = sorted(written & there - added.keys())
+            removed = [CommitOperationDelete(name) for name in earlier]
+            operations = [*added.values(), *removed]
+            hub.create_commit(self.name, operations, commit_message=message)
             return made.url
 
     @contextmanager
@@ -118,3 +140,7 @@ class HubRepository:
             f"{_FLAG}: '{self.name}' cannot be written at {hub.endpoint} "
             f"({first_line(err)}). Push again later."
         )
+
+
+def _files_of(found: ModelInfo) -> set[str]:
+    return {each.rfilename for each in found.siblings or []} - {_MADE_BY_THE_HUB}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 
 from clothing_lightning.compression.pruning import Pruning
 from clothing_lightning.compression.quantization import Quantization
@@ -12,6 +13,8 @@ from clothing_lightning.compression.source import SETTINGS, Source, Task
 from clothing_lightning.compression.timing import BATCHES, BUDGET_S, time_files
 from clothing_lightning.compression.winner import find_winner
 from clothing_lightning.data.table import read_cells
+from clothing_lightning.errors import ConfigError
+from clothing_lightning.inference.checkpoint import BEST, read_checkpoint
 from clothing_lightning.inference.trained_network import TrainedNetwork
 from clothing_lightning.reports.console import say
 from clothing_lightning.reports.ladder_text import TestedRung
@@ -60,7 +63,8 @@ def climb(request: LadderRequest) -> list[TestedRung]:
         The rungs, float32 first.
 
     Raises:
-        ConfigError: If a library is not installed.
+        ConfigError: If a library is not installed, or another checkpoint than the best
+            one of a run is named.
         ExportError: If the network cannot be exported or pruned.
         KeyboardInterrupt: If the training of a pruned network is interrupted.
         RunError: If there is no such run or checkpoint, its run is not in the store,
@@ -68,6 +72,7 @@ def climb(request: LadderRequest) -> list[TestedRung]:
         UserError: If the images are not there, or cannot be read.
     """
     model, run = find_winner(request.run)
+    _require_best(request.run, model, run)
     source = Source(
         model,
         run,
@@ -95,6 +100,21 @@ def climb(request: LadderRequest) -> list[TestedRung]:
         rungs[name] = rung.make(task)
     _time(rungs, model)
     return [tested_rung(name, run.run_id) for name, run in rungs.items()]
+
+
+def _require_best(reference: str, model: TrainedNetwork, run: StoredRun) -> None:
+    """Refuse another checkpoint than the one that the rungs of a run are made of.
+
+    Raises:
+        ConfigError: If it is another one.
+    """
+    best = read_checkpoint(run.artifact(BEST), run, "cpu").network.state_dict()
+    state = model.network.state_dict()
+    if any(not torch.equal(value, state[name]) for name, value in best.items()):
+        raise ConfigError(
+            f"{reference}: is not the best checkpoint of run {run.label}, which its "
+            f"versions are made of. compress {run.run_id[:8]}, or export this one."
+        )
 
 
 def tested_rung(name: str, run_id: str) -> TestedRung:

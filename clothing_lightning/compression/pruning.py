@@ -72,6 +72,13 @@ class Pruning:
                 f"--target-macs is {self.target_macs}. It is the share of the MACs "
                 "that stays, above 0 and below 1."
             )
+        if (self.share is None) == (self.target_macs is None):
+            raise ConfigError("--pruning and --target-macs: give one of the two.")
+        if self.importance not in IMPORTANCES:
+            raise ConfigError(
+                f"--importance is {self.importance!r}. It is one of "
+                f"{', '.join(IMPORTANCES)}."
+            )
         for option in ("steps", "epochs"):
             value = getattr(self, option)
             if value is not None and value < 1:

@@ -7,8 +7,9 @@ import pandas as pd
 from clothing_lightning.errors import ConfigError, UserError
 from clothing_lightning.inference.checkpoint import BEST
 from clothing_lightning.inference.trained_network import TrainedNetwork
-from clothing_lightning.metrics.abstention import Answered, Calibration, calibrate
+from clothing_lightning.metrics.abstention import calibrate
 from clothing_lightning.metrics.classification_report import class_names
+from clothing_lightning.metrics.selective import Answered, Calibration
 from clothing_lightning.tracking.read import StoredRun
 
 _VALIDATION = "predictions/val.parquet"

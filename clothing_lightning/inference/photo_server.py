@@ -50,7 +50,8 @@ def photo_app(predictor: Predictor, host: str) -> Starlette:
 
     One photo is answered at a time: it may take a gigabyte while it is decoded. Only
     requests that call the server by a name of its own are answered, so that no other
-    site can point its name at it.
+    site can point its name at it; a server that listens on all addresses, 0.0.0.0, does
+    not know its names, and answers to any.
 
     Args:
         predictor: The network, and the accuracy that its answers are to reach.
@@ -182,9 +183,14 @@ def listen(host: str, port: int) -> socket:
         ) from err
 
 
-def url_of(opened: socket) -> str:
-    """Address of the page, for this computer's browser."""
-    host, port = opened.getsockname()[:2]
+def url_of(host: str, opened: socket) -> str:
+    """Address of the page, by a name that the server answers to.
+
+    Args:
+        host: What the server was told to listen on.
+        opened: Its socket.
+    """
+    port = opened.getsockname()[1]
     return f"http://{'127.0.0.1' if host == _ANY else host}:{port}"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from clothing_lightning import __version__
 from clothing_lightning.data.options import Preprocessing
-from clothing_lightning.metrics.abstention import Calibration
+from clothing_lightning.metrics.selective import Calibration
 
 KEY = "clothing_lightning"
 """Key of the description in a checkpoint."""

@@ -88,7 +88,13 @@ def _require_consistent(network: nn.Module, image_shape: Sequence[int]) -> None:
     try:
         with torch.inference_mode():
             deepcopy(network).to("meta").eval()(images)
-    except (RuntimeError, ValueError, TypeError, IndexError) as err:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AssertionError,  # of timm, for images of another size
+    ) as err:
         raise ValueError(f"shapes do not fit each other ({err})") from err
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clothing_lightning.metrics.abstention import Calibration
+from clothing_lightning.metrics.selective import Calibration
 from clothing_lightning.reports.page import render
 from clothing_lightning.wording import counted
 

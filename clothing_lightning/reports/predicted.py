@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clothing_lightning.metrics.abstention import FEW_IMAGES, Answered
+from clothing_lightning.metrics.abstention import FEW_IMAGES
+from clothing_lightning.metrics.selective import Answered
 from clothing_lightning.wording import counted, printable
 
 UNSURE = "unsure"

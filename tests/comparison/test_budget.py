@@ -47,9 +47,11 @@ def said(text: str) -> str:
 def test_the_best_within_the_budget_is_named_with_better_ones_beyond_it() -> None:
     assert said("20 MB") == "Within 20 MB: float32 (14 MB)."
     assert said(" 10 MB") == (
-        "Within 10 MB: float16 (7 MB). Better, but beyond it: float32 (14 MB)."
+        "Within 10 MB: float16 (7 MB). Higher scores, but beyond it: float32 (14 MB)."
     )
-    assert said("4 MB").startswith("Within 4 MB: int8 (4 MB). Better, but beyond it: f")
+    assert said("4 MB").startswith(
+        "Within 4 MB: int8 (4 MB). Higher scores, but beyond it: f"
+    )
 
 
 def test_of_equals_the_first_is_named() -> None:

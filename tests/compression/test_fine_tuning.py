@@ -129,7 +129,7 @@ def check_settings(pruned: StoredRun, int8: StoredRun) -> None:
         "epochs": 12,
     }
     assert settings.items() < json.loads(int8.tags[SETTINGS]).items()
-    assert pruned.params["checkpoint"] == "pruned (without 0.4 of channels, norm)"
+    assert pruned.params["checkpoint"] == "pruned, without 0.4 of channels, norm"
     assert pruned.params["trainer.max_epochs"] == "12"
     assert int8.tags["evaluates"] == pruned.run_id
 

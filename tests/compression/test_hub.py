@@ -52,7 +52,8 @@ def test_an_earlier_export_is_replaced_and_others_files_stay(
     hub: Hub, files: list[Path]
 ) -> None:
     before = {"README.md": CARD, "model.onnx": b"old", "notes.txt": b"mine"}
-    hub.repositories["anna/clothes"] = Repository(True, dict(before))
+    other_format = {"model.safetensors": b"old", "config.json": b"{}"}
+    hub.repositories["anna/clothes"] = Repository(True, before | other_format)
     pushed(HubRepository("anna/clothes", private=True), files)
     after = hub.repositories["anna/clothes"].files
     assert after == before | {"model.onnx": b"weights"}
@@ -73,10 +74,14 @@ def test_timm_loads_what_was_pushed(
     torch.testing.assert_close(network(images), model.network(images))
 
 
-def test_a_repository_of_others_is_left_alone(hub: Hub) -> None:
-    card = b"---\ntags:\n- timm\n---\n"
-    hub.repositories["anna/net"] = Repository(False, {"README.md": card})
-    with pytest.raises(ConfigError, match=r"its card is of no export\. Name a new"):
+@pytest.mark.parametrize(
+    "files", [{"README.md": b"---\ntags:\n- timm\n---\n"}, {"model.safetensors": b""}]
+)
+def test_a_repository_of_others_is_left_alone(
+    hub: Hub, files: dict[str, bytes]
+) -> None:
+    hub.repositories["anna/net"] = Repository(False, files)
+    with pytest.raises(ConfigError, match=r"and holds no export\. Name a new"):
         HubRepository("anna/net").require()
 
 
@@ -110,7 +115,9 @@ def test_no_connection_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Non
         HubRepository("anna/net").require()
 
 
-@pytest.mark.parametrize("name", ["clothes", "a/b c", "../a/b", "a/..", "a/b/c", ""])
+@pytest.mark.parametrize(
+    "name", ["clothes", "a/b c", "../a/b", "a/..", "a/b/c", "", "a/b-", "a/b.git"]
+)
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"is not the name of a repository\. Write"):
         HubRepository(name)

@@ -37,7 +37,7 @@ def url(trained: Trained) -> str:
     opened = listen("127.0.0.1", 0)
     app = photo_app(Predictor("tiny", device="cpu"), "127.0.0.1")
     Thread(target=serve, args=(app, opened), daemon=True).start()
-    return url_of(opened)
+    return url_of("127.0.0.1", opened)
 
 
 def ask(url: str, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from clothing_lightning.errors import DataError
-from clothing_lightning.metrics.abstention import Answered, Calibration, calibrate
+from clothing_lightning.metrics.abstention import calibrate
 from clothing_lightning.metrics.calibration import fit_temperature, tempered, top
 from clothing_lightning.metrics.classification_report import arrays
 from clothing_lightning.metrics.intervals import wilson_interval
+from clothing_lightning.metrics.selective import Answered, Calibration
 from tests.metrics.test_calibration import drawn
 
 NAMES = ["Dress", "Hat", "Shirt", "Never predicted"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from clothing_lightning.data.options import Preprocessing
-from clothing_lightning.metrics.abstention import Calibration
+from clothing_lightning.metrics.selective import Calibration
 from clothing_lightning.models.description import KEY, NetworkDescription
 from clothing_lightning.training.averaging import WarmEMA
 from tests.models.test_classifier import NAMES, classifier, loader

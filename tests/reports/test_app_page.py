@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import replace
 
-from clothing_lightning.metrics.abstention import Calibration
+from clothing_lightning.metrics.selective import Calibration
 from clothing_lightning.reports.app_page import AppFacts, app_page
 
 CURVE = ((0.8, 10, 10), (0.6, 20, 19), (0.0, 40, 30))

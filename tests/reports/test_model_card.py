@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from clothing_lightning.data.options import Preprocessing
-from clothing_lightning.metrics.abstention import Calibration
 from clothing_lightning.metrics.calibration import tempering
+from clothing_lightning.metrics.selective import Calibration
 from clothing_lightning.models.description import NetworkDescription
 from clothing_lightning.reports.model_card import CardFacts, model_card
 
