@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from clothing_lightning.metrics.abstention import Calibration, calibrate
+from clothing_lightning.metrics.abstention import calibrate
 from clothing_lightning.metrics.calibration import tempered, tempering, top
 from clothing_lightning.metrics.classification_report import arrays
 from clothing_lightning.metrics.intervals import wilson_interval
+from clothing_lightning.metrics.selective import Calibration
 from clothing_lightning.tracking.read import find_run
 
 ROOT = Path(__file__).resolve().parents[1]

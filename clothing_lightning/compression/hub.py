@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     HFValidationError,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from clothing_lightning.compression.formats import FORMATS
 from clothing_lightning.errors import ConfigError, StorageError
@@ -113,6 +113,7 @@ class HubRepository:
             there = _files_of(hub.model_info(self.name))
             earlier = sorted(written & there - added.keys())
             removed = [CommitOperationDelete(name) for name in earlier]
+            operations: list[CommitOperationAdd | CommitOperationDelete]
             operations = [*added.values(), *removed]
             hub.create_commit(self.name, operations, commit_message=message)
             return made.url
