@@ -124,7 +124,8 @@ def trains_the_head_alone(run: StoredRun) -> bool:
 
 def _start(source: Source) -> Path:
     """Return the checkpoint of the pruned network, which is made where it is not."""
-    name = re.sub(r"[^a-z\d.]+", "-", f"pruned{source.pruning.label}").strip("-")
+    version = f"pruned{source.pruning.label}, {source.weights[:8]}"
+    name = re.sub(r"[^a-z\d.]+", "-", version)
     artifact = f"{FOLDER}/{name}.ckpt"
     try:
         file = source.run.artifact(artifact)

@@ -31,9 +31,10 @@ class Rung:
     options: tuple[str, ...] = ()
 
     def settings(self, source: Source) -> str:
-        """Return all settings that it depends on, as JSON."""
+        """Return all settings that it depends on, and the weights, as JSON."""
         chosen = [asdict(getattr(source, option)) for option in self.options]
-        return json.dumps({key: each[key] for each in chosen for key in each})
+        options = {key: each[key] for each in chosen for key in each}
+        return json.dumps({"weights": source.weights} | options)
 
     def label(self, source: Source) -> str:
         """Return what sets it apart from others of its name."""

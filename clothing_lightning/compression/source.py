@@ -1,8 +1,11 @@
 """What the rungs of a ladder are made of."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import torch
 
 from clothing_lightning.compression.photo_sample import PhotoSample, sample_photos
 from clothing_lightning.compression.pruning import Pruning
@@ -35,6 +38,15 @@ class Source:
     quantization: Quantization
     pruning: Pruning
     command: Sequence[str]
+
+    @cached_property
+    def weights(self) -> str:
+        """Digest of the network's weights, which are others once a run was resumed."""
+        digest = hashlib.sha256()
+        for value in self.model.network.state_dict().values():
+            plain = value.cpu().contiguous().flatten()
+            digest.update(plain.view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
 
     @cached_property
     def test(self) -> ImageSet:

@@ -17,7 +17,9 @@ import yaml
 
 from clothing_lightning import compare, compress, predict
 from clothing_lightning.compression import fine_tuning
-from clothing_lightning.compression.source import SETTINGS
+from clothing_lightning.compression.pruning import Pruning
+from clothing_lightning.compression.quantization import Quantization
+from clothing_lightning.compression.source import SETTINGS, Source
 from clothing_lightning.inference.checkpoint import read_checkpoint
 from clothing_lightning.models.description import KEY
 from clothing_lightning.network_analysis import analyze
@@ -101,7 +103,7 @@ def test_a_training_that_was_stopped_goes_on_and_all_is_recorded(
     (int8,) = rungs_of(trained, "pruned-int8")
 
     # What the runs hold is asked here, since to make them takes a while.
-    check_settings(pruned, int8)
+    check_settings(trained, pruned, int8)
     check_costs(trained, pruned, int8)
     history = pd.read_csv(pruned.artifact("reports/learning_curves.csv"))
     assert len(history) == 12
@@ -119,9 +121,15 @@ def test_a_training_that_was_stopped_goes_on_and_all_is_recorded(
     assert ranked["latency_ms"].nunique() == 3
 
 
-def check_settings(pruned: StoredRun, int8: StoredRun) -> None:
+def weights(trained: Trained) -> str:
+    model = read_checkpoint(trained.best, device="cpu")
+    return Source(model, trained.run, None, Quantization(), Pruning(), ()).weights
+
+
+def check_settings(trained: Trained, pruned: StoredRun, int8: StoredRun) -> None:
     settings = json.loads(pruned.tags[SETTINGS])
     assert settings == {
+        "weights": weights(trained),
         "share": 0.4,
         "target_macs": None,
         "importance": "norm",
@@ -160,11 +168,14 @@ def test_a_training_without_a_checkpoint_begins_anew(
     tags = {
         "compression": "pruned",
         "compression.of": trained.run.run_id,
-        "compression.settings": json.dumps(settings | {"epochs": None}),
+        "compression.settings": json.dumps(
+            {"weights": weights(trained)} | settings | {"epochs": None}
+        ),
         "mlflow.parentRunId": trained.run.run_id,
     }
     empty = create_run(trained.run.experiment, "tiny pruned", tags).info.run_id
-    start = trained.artifacts / "compression/pruned-without-0.2-of-channels-norm.ckpt"
+    name = f"pruned-without-0.2-of-channels-norm-{weights(trained)[:8]}.ckpt"
+    start = trained.artifacts / "compression" / name
     start.parent.mkdir(exist_ok=True)
     start.write_bytes(b"half of a file")
 
