@@ -20,11 +20,19 @@ from clothing_lightning.tracking.read import (
     children,
     find_run,
 )
+from clothing_lightning.tracking.store import client, tracking_uri
 from tests.trained_run import Trained, trained
 
 __all__ = ["trained"]
 
 Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_rungs(trained: Trained) -> None:
+    """Remove what tests of other files have made of the run."""
+    for child in children(trained.run.run_id):
+        client(tracking_uri()).delete_run(child.run_id)
 
 
 def rungs_of(run: StoredRun) -> dict[str, list[StoredRun]]:
