@@ -106,6 +106,8 @@ def client(uri: str) -> "MlflowClient":
             # Bars for files of a few kilobytes, between those of the training.
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            # Lines at the end of each run, with the password of the server's address.
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
             import mlflow
 
             # mlflow sets up its own logging when it is imported.

@@ -1,7 +1,9 @@
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -151,13 +153,34 @@ class Closed(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-@pytest.fixture
-def closed() -> Iterator[str]:
-    """The address of a server that lets nobody in."""
-    with HTTPServer(("127.0.0.1", 0), Closed) as server:
+class OneRun(Closed):
+    """Has one run, as MLflow's server says it."""
+
+    def do_GET(self) -> None:
+        run = {"run_id": "0", "run_name": "net", "experiment_id": "1"}
+        self.send_response(200)
+        self.end_headers()
+        answer = {"run": {"info": run, "data": {}}, "run_info": run}
+        self.wfile.write(json.dumps(answer).encode())
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Run a server, and yield its address."""
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture
+def closed() -> Iterator[str]:
+    """The address of a server that lets nobody in."""
+    with answering(Closed) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
@@ -170,3 +193,11 @@ def test_who_is_not_let_in_is_told_what_to_set(
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
     with pytest.raises(StorageError, match=f"not let {whom}.*MLFLOW_TRACKING_PASSWORD"):
         client(closed)
+
+
+def test_mlflow_prints_no_password_at_the_end_of_a_run(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with answering(OneRun) as address:
+        client(address.replace("//", "//me:secret@")).set_terminated("0")
+    assert capfd.readouterr().out == ""
